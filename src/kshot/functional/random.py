@@ -1,0 +1,114 @@
+"""Counter-based random numbers: every number is a pure function of (seed, index, stream, position).
+
+No generator has state, so a task is the same on every machine, with any number of workers, after any crash, and a
+batch of tasks is drawn in a few tensor operations on the device. The generator is SplitMix64 (Steele, Lea & Flood,
+"Fast splittable pseudorandom number generators", OOPSLA 2014), whose j-th output is mix(key + (j + 1) * gamma) and so
+needs no state; keys are made by passing seed, index and stream through the same mixer.
+
+All integers are int64 tensors whose arithmetic wraps, used as unsigned 64-bit words.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+
+import torch
+from torch import Tensor
+
+
+def _signed(word: int) -> int:
+    return word - (1 << 64) if word >= 1 << 63 else word
+
+
+GAMMA = _signed(0x9E3779B97F4A7C15)
+_M1 = _signed(0xBF58476D1CE4E5B9)
+_M2 = _signed(0x94D049BB133111EB)
+
+
+def _shift(x: Tensor, k: int) -> Tensor:
+    """Logical right shift of a 64-bit word by k bits (torch's own shift is arithmetic)."""
+    return (x >> k) & ((1 << (64 - k)) - 1)
+
+
+def mix(x: Tensor) -> Tensor:
+    """SplitMix64's finaliser: a bijection on 64-bit words in which every input bit flips about half of the output."""
+    x = (x ^ _shift(x, 30)) * _M1
+    x = (x ^ _shift(x, 27)) * _M2
+    return x ^ _shift(x, 31)
+
+
+def keys(seed: int, index: Tensor, stream: str) -> Tensor:
+    """One 64-bit key for each entry of index, for the named stream of the given seed.
+
+    Args:
+        seed: any Python integer; taken modulo 2^64.
+        index: int64, any shape.
+        stream: what the numbers are for ("classes", "rotation", ...); streams are independent.
+    """
+    name = zlib.crc32(stream.encode())
+    seed_word = torch.tensor(_signed(seed & (2**64 - 1)), dtype=torch.int64, device=index.device)
+    key = mix(seed_word + GAMMA)
+    key = mix((key ^ index) + GAMMA)
+    return mix((key ^ name) + GAMMA)
+
+
+def bits(key: Tensor, *shape: int) -> Tensor:
+    """64 random bits for each position: int64 of shape [*key.shape, *shape]."""
+    n = math.prod(shape)
+    counter = torch.arange(1, n + 1, device=key.device) * GAMMA
+    return mix(key[..., None] + counter).reshape(*key.shape, *shape)
+
+
+def uniform(key: Tensor, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
+    """float32 uniform numbers in [low, high) of shape [*key.shape, *shape] (24 bits of each word are used)."""
+    unit = (_shift(bits(key, *shape), 40)).to(torch.float32) * (1.0 / (1 << 24))
+    return unit * (high - low) + low
+
+
+def normal(key: Tensor, *shape: int) -> Tensor:
+    """float32 standard normal numbers (Box & Muller 1958) of shape [*key.shape, *shape].
+
+    One 64-bit word gives the radius (32 bits) and the angle (32 bits) of one number, so that position j does not
+    depend on how many numbers are drawn.
+    """
+    word = bits(key, *shape)
+    radius = (_shift(word, 32).to(torch.float64) + 0.5) * 2.0**-32
+    angle = (word & 0xFFFFFFFF).to(torch.float64) * (2.0 * math.pi * 2.0**-32)
+    return (torch.sqrt(-2.0 * torch.log(radius)) * torch.cos(angle)).to(torch.float32)
+
+
+def integers(key: Tensor, *shape: int, high: int | Tensor) -> Tensor:
+    """Uniform int64 numbers in [0, high) of shape [*key.shape, *shape]; high broadcasts against it and is below 2^31."""
+    return (_shift(bits(key, *shape), 32) * high) >> 32
+
+
+def permutation(key: Tensor, n: int) -> Tensor:
+    """A uniform permutation of 0..n-1 for each key: int64 [*key.shape, n]."""
+    return bits(key, n).argsort(-1)
+
+
+def distinct(key: Tensor, k: int, high: int | Tensor) -> Tensor:
+    """k distinct uniform numbers in [0, high) for each key, in random order: int64 [*key.shape, k].
+
+    The j-th number is drawn among the high - j values not yet taken: with the taken values sorted, c_0 < c_1 < ...,
+    the r-th free value is r + #{i : c_i - i <= r}. Costs k small tensor operations whatever high is.
+    """
+    if bool((torch.as_tensor(high) < k).any()):
+        raise ValueError(f"cannot draw {k} distinct numbers below {int(torch.as_tensor(high).min())}")
+    remaining = torch.as_tensor(high, device=key.device)[..., None] - torch.arange(k, device=key.device)
+    free = integers(key, k, high=remaining)  # [..., k]
+    order = torch.arange(k, device=key.device)
+    taken = free[..., :1]  # sorted
+    drawn = [free[..., 0]]
+    for j in range(1, k):
+        r = free[..., j : j + 1]
+        value = r + (taken - order[:j] <= r).sum(-1, keepdim=True)
+        drawn.append(value[..., 0])
+        taken = torch.cat([taken, value], -1).sort(-1).values
+    return torch.stack(drawn, -1)
+
+
+def fold(key: Tensor, number: Tensor) -> Tensor:
+    """A new key from a key and an integer (they broadcast): independent streams within one stream."""
+    return mix(mix(key + GAMMA) ^ (number * GAMMA))

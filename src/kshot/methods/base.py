@@ -1,0 +1,99 @@
+"""The one contract of every method: adapt, predict, meta_loss, meta_step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..errors import UserError
+from ..tasks import Tasks
+
+
+@dataclass(frozen=True)
+class About:
+    """What a method states of itself; the contract tests, the reports and the docs read it.
+
+    Attributes:
+        title: its name in prose.
+        source: authors, year, venue and the equation the file implements.
+        idea: one sentence.
+        meta_trained: False for methods that need no training (they stand in the place of a run).
+        fixed_way: the head fixes N, so that tasks of another way cannot be predicted.
+        transductive: whether `predict(..., transductive=True)` exists (queries of a task are then seen together).
+        support_order: whether the order of the support set can change the predictions.
+        label_symmetric: renaming the labels of a task renames the predictions in the same way.
+        targets: the kinds of task it learns ("classes", "regression").
+    """
+
+    title: str
+    source: str
+    idea: str
+    meta_trained: bool = True
+    fixed_way: bool = False
+    transductive: bool = False
+    support_order: bool = False
+    label_symmetric: bool = True
+    targets: tuple[str, ...] = ("classes",)
+
+
+class Method(nn.Module):
+    """A learner g_phi: it learns from support sets and predicts queries, batched over tasks.
+
+    Subclasses implement `adapt` and `predict`; the default meta-loss is the mean cross-entropy (or squared error) of
+    the queries. `adapt` leaves no trace on the module. Inputs may be uint8 images, see `as_input`.
+    """
+
+    about: ClassVar[About]
+
+    def adapt(self, xs: Tensor, ys: Tensor, way: int) -> Any:
+        """Learn from the support sets xs [T, S, ...], ys [T, S] of `way` classes (0 for regression): the state."""
+        raise NotImplementedError
+
+    def predict(self, state: Any, xq: Tensor, *, transductive: bool = False) -> Tensor:
+        """Logits [T, Q, N] (or regression outputs [T, Q, D]) of the queries xq [T, Q, ...].
+
+        Softmax of the logits is the probability of each label. Unless transductive, the prediction for a query does
+        not depend on the other queries.
+        """
+        raise NotImplementedError
+
+    def meta_loss(self, tasks: Tasks) -> tuple[Tensor, dict[str, Tensor]]:
+        """The mean loss of the queries after adapting (a scalar), and measures to log (detached scalars)."""
+        state = self.adapt(tasks.xs, tasks.ys, tasks.way)
+        output = self.predict(state, tasks.xq, transductive=self.about.transductive)
+        return query_loss(output, tasks.yq)
+
+    def meta_step(self, tasks: Tasks) -> dict[str, Tensor]:
+        """Fill `.grad` of the meta-parameters from a batch of tasks; returns the measures (with "loss")."""
+        loss, measures = self.meta_loss(tasks)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return measures
+
+
+def query_loss(output: Tensor, yq: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    """Cross-entropy of logits [T, Q, N] with labels, or mean squared error with real targets, and its measures."""
+    if yq.is_floating_point():
+        loss = F.mse_loss(output, yq.to(output.dtype))
+        return loss, {"loss": loss.detach(), "mse": loss.detach()}
+    loss = F.cross_entropy(output.flatten(0, -2), yq.flatten())
+    accuracy = (output.detach().argmax(-1) == yq).float().mean()
+    return loss, {"loss": loss.detach(), "accuracy": accuracy}
+
+
+def as_input(x: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Network input: uint8 images 0..255 become floats 0..1, everything else is passed on in the wanted type."""
+    return x.to(dtype) / 255 if x.dtype == torch.uint8 else x.to(dtype)
+
+
+def check_way(method: Method, expected: int, way: int) -> None:
+    """Refuse tasks of another way than the head was made for."""
+    if way != expected:
+        raise UserError(
+            f"this {method.about.title} model was made for {expected}-way tasks and got a {way}-way task: its output "
+            f"layer fixes the number of classes. Train it with --way {way}, or use a method without this limit "
+            f"(protonet, matching)"
+        )

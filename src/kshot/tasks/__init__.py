@@ -1,0 +1,78 @@
+"""What a task is: the Tasks batch, and the sources that draw it."""
+
+from __future__ import annotations
+
+import torch
+
+from ..data.curves import Sinusoid
+from ..data.images import Images
+from ..data.runs import OneShotRuns
+from ..data.scribbles import Scribbles
+from ..errors import UserError
+from .augment import AUGMENTS, Augment, augment_by_name
+from .batch import Tasks
+from .curves import CurveTasks
+from .episodes import ImageTasks, RunTasks, ScribbleTasks
+from .source import Count, TaskSource, TaskSpec
+
+Data = Images | Sinusoid | Scribbles | OneShotRuns
+
+__all__ = [
+    "AUGMENTS",
+    "Augment",
+    "CurveTasks",
+    "Data",
+    "ImageTasks",
+    "RunTasks",
+    "ScribbleTasks",
+    "TaskSource",
+    "TaskSpec",
+    "Tasks",
+    "make_source",
+]
+
+
+def make_source(
+    data: Data,
+    *,
+    way: Count = 5,
+    shot: Count = 1,
+    query: int = 15,
+    seed: int = 0,
+    within: bool = False,
+    augment: str | Augment | None = None,
+    block: int = 1,
+    split: str = "train",
+    device: torch.device | str = "cpu",
+) -> TaskSource:
+    """The task source that fits the data.
+
+    Args:
+        data: labelled pictures, scribbles, sine curves, or the one-shot runs (which fix every other argument).
+        way: classes of a task, or a range (low, high); for curves it has no meaning and is ignored.
+        shot: support examples of each class (points of a curve), or a range.
+        query: queries of each class (points of a curve).
+        seed: tasks of different seeds are independent.
+        within: all classes of a task come from one alphabet, script or style.
+        augment: name of a distortion of the pictures (none, affine, elastic, affine-elastic), or an Augment.
+        block: with ranges, the number of tasks in a batch.
+        split: the split of endless data; pictures know theirs.
+        device: where endless pictures are drawn.
+    """
+    distort = augment_by_name(augment)
+    if isinstance(data, Sinusoid):
+        if distort is not None or within:
+            raise UserError("sine curves have neither groups nor pictures: leave out --within and --augment")
+        return CurveTasks(data, shot=shot, query=query, seed=seed, block=block, split=split)
+    if isinstance(data, OneShotRuns):
+        if distort is not None:
+            raise UserError("the one-shot runs are fixed tasks: leave out --augment")
+        return RunTasks(data, device)
+    if isinstance(data, Scribbles):
+        return ScribbleTasks(
+            data, way=way, shot=shot, query=query, seed=seed, within=within, augment=distort, block=block, split=split,
+            device=device,
+        )
+    return ImageTasks(
+        data, way=way, shot=shot, query=query, seed=seed, within=within, augment=distort, block=block
+    )

@@ -1,0 +1,273 @@
+"""Classification tasks: which classes, which pictures, which order. Index operations only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..data.images import Images
+from ..data.runs import OneShotRuns
+from ..data.scribbles import Scribbles
+from ..errors import UserError, unknown
+from ..functional import random
+from .augment import Augment
+from .batch import Tasks
+from .source import Count, TaskSource, TaskSpec
+
+SPLITS = ("train", "val", "test")
+SMALL_CLASS = 64  # below this many pictures, sorting random keys is the fastest way to pick some of them
+
+
+@dataclass(frozen=True)
+class Episode:
+    """Where the parts of T tasks come from.
+
+    Attributes:
+        classes: int64 [T, N].
+        support, query: int64 [T, S] and [T, Q], numbers of examples within their class.
+        ys, yq: int64 [T, S] and [T, Q], labels.
+    """
+
+    classes: Tensor
+    support: Tensor
+    query: Tensor
+    ys: Tensor
+    yq: Tensor
+
+
+def draw_episode(key: Tensor, classes: Tensor, counts: Tensor, shot: int, query: int) -> Episode:
+    """Pick shot + query different examples of every class, in shuffled order of the whole query (and support) set.
+
+    Args:
+        key: int64 [T].
+        classes: int64 [T, N].
+        counts: int64 [T, N], how many examples each class has.
+    """
+    T, N = classes.shape
+    k = shot + query
+    per_class = random.fold(key[:, None], torch.arange(1, N + 1))  # [T, N]
+    most = int(counts.max())
+    if most <= SMALL_CLASS:
+        words = random.bits(per_class, most)  # [T, N, most]
+        words = words.masked_fill(torch.arange(most) >= counts[..., None], torch.iinfo(torch.int64).max)
+        picks = words.argsort(-1)[..., :k]  # [T, N, k]
+    else:
+        picks = random.distinct(per_class, k, counts)  # [T, N, k]
+    label = torch.arange(N)[:, None].expand(N, k)  # [N, k]
+    parts = []
+    for stream, part, size in ((0, slice(0, shot), shot), (1, slice(shot, k), query)):
+        order = random.permutation(random.fold(key, torch.tensor(-1 - stream)), N * size)  # [T, N*size]
+        parts.append(picks[..., part].reshape(T, N * size).gather(1, order))
+        parts.append(label[:, part].reshape(N * size)[order])
+    return Episode(classes, parts[0], parts[2], parts[1], parts[3])
+
+
+class EpisodeTasks(TaskSource):
+    """Base of the N-way K-shot sources: classes within a group or across the data, then examples of each."""
+
+    def __init__(
+        self,
+        *,
+        way: Count,
+        shot: Count,
+        query: int,
+        seed: int,
+        block: int,
+        augment: Augment | None,
+        within: bool,
+    ) -> None:
+        super().__init__(way, shot, query, seed, block)
+        self.augment, self.within = augment, within
+
+    def pick_classes(self, indices: Tensor, way: int) -> Tensor:
+        """int64 [T, way], different classes in random order."""
+        raise NotImplementedError
+
+    def examples(self, classes: Tensor) -> Tensor:
+        """How many examples each class has, int64 like classes."""
+        raise NotImplementedError
+
+    def pictures(self, classes: Tensor, examples: Tensor) -> Tensor:
+        """uint8 [T, P, C, H, W] of the given examples [T, P] of classes [T, P]."""
+        raise NotImplementedError
+
+    def draw(self, indices: Tensor, way: int, shot: int) -> Tasks:
+        """The tasks of the given indices."""
+        classes = self.pick_classes(indices, way)
+        episode = draw_episode(
+            random.keys(self.seed, indices, "examples"), classes, self.examples(classes), shot, self.query
+        )
+        xs = self.pictures(classes.gather(1, episode.ys), episode.support)
+        xq = self.pictures(classes.gather(1, episode.yq), episode.query)
+        if self.augment is not None:
+            xs = self.augment(xs, random.keys(self.seed, indices, "augment support"))
+            xq = self.augment(xq, random.keys(self.seed, indices, "augment query"))
+        device = xs.device
+        return Tasks(xs, episode.ys.to(device), xq, episode.yq.to(device), classes.to(device), indices.to(device))
+
+
+class ImageTasks(EpisodeTasks):
+    """Tasks from labelled pictures that lie in memory: the draw is an index operation on their device.
+
+    Args:
+        images: the pictures.
+        within: all classes of a task come from one group (one alphabet, one script), drawn in proportion to its size.
+        augment: random distortions of every picture; the pictures are then float32 in 0..1.
+    """
+
+    def __init__(
+        self,
+        images: Images,
+        *,
+        way: Count = 5,
+        shot: Count = 1,
+        query: int = 15,
+        seed: int = 0,
+        within: bool = False,
+        augment: Augment | None = None,
+        block: int = 1,
+    ) -> None:
+        super().__init__(way=way, shot=shot, query=query, seed=seed, block=block, augment=augment, within=within)
+        self.images, self.name, self.split = images, images.name, images.split
+        self.description = images.split_note + (", tasks within one group" if within else "")
+        self._counts, self._offsets = images.counts.cpu(), images.offsets.cpu()
+        self._pixels = images.pixels.flatten(1)  # [M, C*H*W]
+        most, needed = self._ways[1], self._shots[1] + query
+        few = int((self._counts < needed).sum())
+        if few:
+            worst = int(self._counts.argmin())
+            raise UserError(
+                f"{few} of {len(images.names)} classes of {images.name} have fewer than shot + query = {needed} "
+                f"pictures ({images.names[worst]!r} has {int(self._counts[worst])}); lower --shot or --query, or add "
+                f"pictures"
+            )
+        if len(images.names) < most:
+            raise UserError(
+                f"{images.name} ({images.split}) has {len(images.names)} classes, too few for {most}-way tasks; "
+                f"lower --way to {len(images.names)} or less"
+            )
+        if within:
+            names = sorted(set(images.groups))
+            group = torch.tensor([names.index(g) for g in images.groups])
+            members = group.argsort(stable=True)  # classes sorted by group
+            sizes = torch.bincount(group, minlength=len(names))
+            starts = sizes.cumsum(0) - sizes
+            keep = sizes >= most
+            if not bool(keep.any()):
+                raise UserError(
+                    f"no group of {images.name} has {most} classes (the largest, {names[int(sizes.argmax())]!r}, has "
+                    f"{int(sizes.max())}); lower --way or draw tasks across groups"
+                )
+            self._members, self._sizes, self._starts = members, sizes[keep], starts[keep]
+
+    @property
+    def spec(self) -> TaskSpec:
+        """Shapes and counts of these pictures."""
+        shape = tuple(self.images.pixels.shape[1:])
+        return TaskSpec(input_shape=shape, way=self._ways[1], num_classes=len(self.images.names))
+
+    def pick_classes(self, indices: Tensor, way: int) -> Tensor:
+        """Different classes of the data, or of one group."""
+        key = random.keys(self.seed, indices, "classes")
+        if not self.within:
+            return random.distinct(key, way, len(self.images.names))
+        ends = self._sizes.cumsum(0)
+        ticket = random.integers(random.keys(self.seed, indices, "group"), high=int(ends[-1]))  # [T]
+        group = torch.searchsorted(ends, ticket, right=True)
+        return self._members[self._starts[group][:, None] + random.distinct(key, way, self._sizes[group])]
+
+    def examples(self, classes: Tensor) -> Tensor:
+        """The number of pictures of each class."""
+        return self._counts[classes]
+
+    def pictures(self, classes: Tensor, examples: Tensor) -> Tensor:
+        """Rows of the pixel table."""
+        rows = (self._offsets[classes] + examples).to(self._pixels.device)  # [T, P]
+        flat = self._pixels.index_select(0, rows.flatten())  # [T*P, C*H*W]
+        return flat.view(*rows.shape, *self.images.pixels.shape[1:])  # [T, P, C, H, W]
+
+
+class ScribbleTasks(EpisodeTasks):
+    """Tasks of characters that no one ever wrote: endless classes, drawn on the device.
+
+    Args:
+        scribbles: the generator of the characters.
+        within: the characters of a task share a style, as those of one alphabet do.
+        drawings: how many drawings of a character exist.
+    """
+
+    drawings = 1 << 20
+
+    def __init__(
+        self,
+        scribbles: Scribbles,
+        *,
+        way: Count = 5,
+        shot: Count = 1,
+        query: int = 15,
+        seed: int = 0,
+        within: bool = False,
+        augment: Augment | None = None,
+        block: int = 1,
+        split: str = "train",
+        device: torch.device | str = "cpu",
+    ) -> None:
+        super().__init__(way=way, shot=shot, query=query, seed=seed, block=block, augment=augment, within=within)
+        if split not in SPLITS:
+            raise unknown("split", split, SPLITS)
+        self.scribbles, self.device = scribbles, torch.device(device)
+        self.name, self.split = "scribbles", split
+        self.description = "characters made of random strokes" + (", tasks within one style" if within else "")
+
+    @property
+    def spec(self) -> TaskSpec:
+        """Endless classes."""
+        size = self.scribbles.size
+        return TaskSpec(input_shape=(1, size, size), way=self._ways[1], num_classes=None)
+
+    def pick_classes(self, indices: Tensor, way: int) -> Tensor:
+        """Different characters of the split, which owns 2^30 of them, or of one style group of it."""
+        first = SPLITS.index(self.split) << 30
+        key = random.keys(self.seed, indices, "classes")
+        if not self.within:
+            return first + random.distinct(key, way, 1 << 30)
+        size = self.scribbles.group_size
+        group = random.integers(random.keys(self.seed, indices, "group"), high=(1 << 30) // size)  # [T]
+        return first + group[:, None] * size + random.distinct(key, way, size)
+
+    def examples(self, classes: Tensor) -> Tensor:
+        """As many as there are drawings."""
+        return torch.full_like(classes, self.drawings)
+
+    def pictures(self, classes: Tensor, examples: Tensor) -> Tensor:
+        """Drawings made on the device."""
+        return self.scribbles.draw(classes.to(self.device), examples.to(self.device)[..., None])[:, :, 0]
+
+
+class RunTasks(TaskSource):
+    """The original one-shot runs (Lake et al. 2015): a fixed list of N-way one-shot tasks, nothing random."""
+
+    def __init__(self, runs: OneShotRuns, device: torch.device | str = "cpu") -> None:
+        count, way = runs.support.shape[:2]
+        super().__init__(way, 1, max(1, runs.query.shape[1] // way))
+        self.runs, self.device = runs, torch.device(device)
+        self.name, self.split = "runs", "test"
+        self.description = f"{count} one-shot runs of {way} characters"
+
+    @property
+    def spec(self) -> TaskSpec:
+        """Every run has its own classes."""
+        return TaskSpec(tuple(self.runs.support.shape[2:]), self._ways[1], None)
+
+    def __len__(self) -> int:
+        return len(self.runs.support)
+
+    def draw(self, indices: Tensor, way: int, shot: int) -> Tasks:
+        """The runs of the given numbers."""
+        T = len(indices)
+        ys = torch.arange(way).expand(T, way)
+        classes = indices[:, None] * way + ys
+        parts = (self.runs.support[indices], ys, self.runs.query[indices], self.runs.labels[indices], classes, indices)
+        return Tasks(*(p.to(self.device) for p in parts))
