@@ -50,13 +50,13 @@ class Scribbles:
         points = spline(self._perform(control, key), 17)  # [W, K, M, P, 2]
         points = (points + 1) * (self.size / 2)
         radius = random.uniform(random.fold(key, torch.ones_like(key)), 1)[..., 0]
-        radius = (0.34 + 0.2 * radius).flatten() * (self.size / 28)  # [W*K]
+        radius = (0.6 + 0.14 * radius).flatten() * (self.size / 28)  # [W*K]
         present = present[:, None].expand(*key.shape, STROKES).flatten(0, 1)  # [W*K, M]
         pictures = ink(points.flatten(0, 1), present, radius, self.size)  # [W*K, size, size]
         return (pictures * 255).round().to(torch.uint8).view(*drawings.shape, 1, self.size, self.size)
 
     def programs(self, classes: Tensor) -> tuple[Tensor, Tensor]:
-        """The characters of classes [W]: control points [W, M, C, 2] in the frame [-1, 1]^2, and which strokes exist."""
+        """Control points [W, M, C, 2] of the characters of classes [W], in [-1, 1]^2, and which strokes exist [W, M]."""
         return _programs(self.seed, classes)
 
     def _perform(self, control: Tensor, key: Tensor) -> Tensor:
@@ -116,7 +116,9 @@ def _programs(seed: int, classes: Tensor) -> tuple[Tensor, Tensor]:
     arc = bend[..., 0, :].sign() * (0.3 + 1.1 * bend[..., 1, :])
     straight = 0.08 * normal("drift", M)[..., None]
     wiggle = normal("turns", M, C - 1)  # [W, M, C-1]
-    turn = torch.where(kind < 0.35, straight, torch.where(kind < 0.75, arc, 0)) + wiggle * torch.where(kind < 0.75, 0.12, 1)
+    turn = torch.where(kind < 0.35, straight, torch.where(kind < 0.75, arc, 0)) + wiggle * torch.where(
+        kind < 0.75, 0.12, 1
+    )
     angle = 2 * math.pi * uniform("direction", M)[..., None] + turn.cumsum(-1)
     length = (0.25 + 1.1 * uniform("length", M))[..., None] * (0.7 + 0.6 * uniform("steps", M, C - 1)) * (1.3 / (C - 1))
     step = torch.stack(_cos_sin(angle), -1) * length[..., None]  # [W, M, C-1, 2]

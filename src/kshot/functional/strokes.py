@@ -58,8 +58,8 @@ def ink(points: Tensor, present: Tensor, radius: Tensor, size: int) -> Tensor:
     """
     number = len(points)
     a, b = points[:, :, :-1], points[:, :, 1:]  # [N, M, P-1, 2]
-    which = present[:, :, None].expand(a.shape[:3]).nonzero()[:, 0]  # [G] the picture of each present segment
     chosen = present[:, :, None].expand(a.shape[:3])
+    which = chosen.nonzero()[:, 0]  # [G] the picture of each segment that exists
     a, b = a[chosen], b[chosen]  # [G, 2]
     reach = 2 + max(0, math.ceil(size / 28 * 0.75 - 0.75))
     offsets = torch.arange(-reach, reach + 1, device=points.device)
@@ -80,8 +80,6 @@ def ink(points: Tensor, present: Tensor, radius: Tensor, size: int) -> Tensor:
     wide = size + 2 * reach
     column = (column + reach).clamp_(0, wide - 1)
     row = (row + reach).clamp_(0, wide - 1)
-    outside = (corner < 0) | (corner >= size)
-    square = square + outside.any(-1).to(torch.float32)[:, None, None] * 0.0
     index = (which * wide)[:, None, None] * wide + row[:, :, None] * wide + column[:, None, :]
     canvas = points.new_full((number * wide * wide,), 1e6)
     canvas.scatter_reduce_(0, index.flatten(), square.flatten(), "amin")
