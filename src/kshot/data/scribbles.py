@@ -56,7 +56,7 @@ class Scribbles:
         return (pictures * 255).round().to(torch.uint8).view(*drawings.shape, 1, self.size, self.size)
 
     def programs(self, classes: Tensor) -> tuple[Tensor, Tensor]:
-        """Control points [W, M, C, 2] of the characters of classes [W], in [-1, 1]^2, and which strokes exist [W, M]."""
+        """Control points [W, M, C, 2] of the characters of classes [W], in [-1, 1]^2, and presence [W, M]."""
         return _programs(self.seed, classes)
 
     def _perform(self, control: Tensor, key: Tensor) -> Tensor:
