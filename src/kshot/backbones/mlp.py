@@ -19,7 +19,9 @@ class MLP(nn.Module):
         seed: of the weights.
     """
 
-    def __init__(self, input_shape: tuple[int, ...] = (1,), *, hidden: int = 40, layers: int = 2, seed: int = 0) -> None:
+    def __init__(
+        self, input_shape: tuple[int, ...] = (1,), *, hidden: int = 40, layers: int = 2, seed: int = 0
+    ) -> None:
         super().__init__()
         sizes = [math.prod(input_shape)] + [hidden] * layers
         parts: list[nn.Module] = [nn.Flatten()]

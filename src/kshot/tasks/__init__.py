@@ -70,9 +70,15 @@ def make_source(
         return RunTasks(data, device)
     if isinstance(data, Scribbles):
         return ScribbleTasks(
-            data, way=way, shot=shot, query=query, seed=seed, within=within, augment=distort, block=block, split=split,
+            data,
+            way=way,
+            shot=shot,
+            query=query,
+            seed=seed,
+            within=within,
+            augment=distort,
+            block=block,
+            split=split,
             device=device,
         )
-    return ImageTasks(
-        data, way=way, shot=shot, query=query, seed=seed, within=within, augment=distort, block=block
-    )
+    return ImageTasks(data, way=way, shot=shot, query=query, seed=seed, within=within, augment=distort, block=block)

@@ -61,7 +61,10 @@ class Augment:
         sx, sy = (1 + on[:, 2] * ((low + high) / 2 + u[:, i] * (high - low) / 2 - 1) for i in (2, 3))
         tx, ty = (u[:, i] * on[:, 3] * 2 * self.translate for i in (4, 5))
         cos, sin = torch.cos(angle), torch.sin(angle)
-        rows = [torch.stack([cos / sx, (shear * cos - sin) / sx, tx], -1), torch.stack([sin / sy, (shear * sin + cos) / sy, ty], -1)]
+        rows = [
+            torch.stack([cos / sx, (shear * cos - sin) / sx, tx], -1),
+            torch.stack([sin / sy, (shear * sin + cos) / sy, ty], -1),
+        ]
         return torch.stack(rows, -2)  # [n, 2, 3]
 
 

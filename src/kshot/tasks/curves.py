@@ -17,7 +17,14 @@ class CurveTasks(TaskSource):
     measure = "mse"
 
     def __init__(
-        self, curves: Sinusoid, *, shot: Count = 10, query: int = 10, seed: int = 0, block: int = 1, split: str = "train"
+        self,
+        curves: Sinusoid,
+        *,
+        shot: Count = 10,
+        query: int = 10,
+        seed: int = 0,
+        block: int = 1,
+        split: str = "train",
     ) -> None:
         super().__init__(0, shot, query, seed, block)
         self.curves, self.name, self.split = curves, curves.name, split

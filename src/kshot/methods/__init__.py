@@ -1,0 +1,112 @@
+"""The systems of the field, one a file, under one contract (see base.Method)."""
+
+from __future__ import annotations
+
+import inspect
+
+from torch import nn
+
+from ..backbones import build_backbone
+from ..errors import UserError, unknown
+from ..tasks.source import TaskSpec
+from .base import About, Method
+from .maml import FOMAML, MAML
+from .matching import Matching
+from .nearest import Hausdorff, Nearest
+from .pretrained import Pretrained
+from .protonet import ProtoNet
+from .reptile import Reptile
+
+METHODS: dict[str, type[Method]] = {
+    "nearest": Nearest,
+    "hausdorff": Hausdorff,
+    "pretrained": Pretrained,
+    "protonet": ProtoNet,
+    "matching": Matching,
+    "maml": MAML,
+    "fomaml": FOMAML,
+    "reptile": Reptile,
+}
+
+__all__ = [
+    "FOMAML",
+    "MAML",
+    "METHODS",
+    "About",
+    "Hausdorff",
+    "Matching",
+    "Method",
+    "Nearest",
+    "Pretrained",
+    "ProtoNet",
+    "Reptile",
+    "build_method",
+    "method_class",
+    "method_options",
+]
+
+FROM_THE_TASKS = ("input_shape", "way", "num_classes", "output_dim")
+NOT_OPTIONS = ("self", "backbone", "seed", *FROM_THE_TASKS)
+
+
+def method_class(name: str) -> type[Method]:
+    """The method of that registry name."""
+    if name not in METHODS:
+        raise unknown("method", name, METHODS)
+    return METHODS[name]
+
+
+def method_options(name: str) -> dict[str, inspect.Parameter]:
+    """The constructor arguments of a method that its user chooses (typed, with defaults)."""
+    signature = inspect.signature(method_class(name).__init__, eval_str=True)
+    return {k: p for k, p in signature.parameters.items() if k not in NOT_OPTIONS}
+
+
+def build_method(
+    name: str,
+    spec: TaskSpec,
+    *,
+    backbone: str | nn.Module | None = None,
+    backbone_options: dict[str, object] | None = None,
+    seed: int = 0,
+    **options: object,
+) -> Method:
+    """A method ready for the tasks of a source.
+
+    Args:
+        name: registry name.
+        spec: `source.spec`: shapes and counts that the constructor may need.
+        backbone: a module, or the name of one (default: the method's; an MLP where inputs are not pictures).
+        backbone_options: arguments of a backbone given by name.
+        seed: of the initial weights.
+        options: the method's own arguments.
+    """
+    make = method_class(name)
+    kinds = make.about.targets
+    if ("regression" if spec.regression else "classes") not in kinds:
+        raise UserError(
+            f"{name} learns {' and '.join(kinds)}, and these tasks are {'regression' if spec.regression else 'classes'}"
+        )
+    known = method_options(name)
+    for option in options:
+        if option not in known:
+            raise unknown(f"option of {name}", option, known)
+    parameters = inspect.signature(make.__init__).parameters
+    given: dict[str, object] = {k: getattr(spec, k) for k in FROM_THE_TASKS if k in parameters}
+    if "seed" in parameters:
+        given["seed"] = seed
+    if "backbone" not in parameters:
+        if backbone is not None:
+            raise UserError(f"{name} has no backbone; leave out --backbone {backbone}")
+        return make(**given, **options)
+    if backbone is None:
+        backbone = default_backbone(name, spec)
+    if isinstance(backbone, str):
+        backbone = build_backbone(backbone, spec.input_shape, seed=seed, **(backbone_options or {}))
+    return make(backbone, **given, **options)
+
+
+def default_backbone(name: str, spec: TaskSpec) -> str | None:
+    """The backbone that a method takes when none is named; None if it has none."""
+    chosen = getattr(method_class(name), "default_backbone", None)
+    return "mlp" if chosen is not None and len(spec.input_shape) != 3 else chosen

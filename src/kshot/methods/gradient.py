@@ -1,0 +1,131 @@
+"""What the methods that learn a task by gradient descent share: a functional network, batched over tasks."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call, replace_all_batch_norm_modules_
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils import _pytree as pytree
+
+from ..backbones import feature_size
+from ..backbones.init import linear
+from ..errors import UserError
+from ..functional.inner import Params
+from .base import Method, as_input, check_way
+
+Engine = Literal["vmap", "loop"]
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """What a task has taught the network.
+
+    Attributes:
+        params: every parameter, stacked over tasks [T, ...].
+        xs: the support inputs [T, S, ...], which non-transductive batch norm needs beside each query.
+    """
+
+    params: Params
+    xs: Tensor
+
+
+class GradientMethod(Method):
+    """A backbone and a linear head whose parameters are arguments, so that every task can have its own.
+
+    Batch norm always uses the statistics of the batch at hand, as published (no running statistics). A query is
+    therefore normalised either with all queries of its task (transductive), or with the support set alone beside it
+    (not transductive; Nichol et al. 2018, section 6).
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        *,
+        input_shape: tuple[int, ...],
+        way: int,
+        output_dim: int,
+        adapt_norm: bool,
+        engine: Engine,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        outputs = output_dim or way
+        head = linear(feature_size(backbone, input_shape), outputs, seed + 1)
+        self.net = nn.Sequential(OrderedDict(backbone=backbone, head=head))
+        replace_all_batch_norm_modules_(self.net)
+        norms = [m for m in self.net.modules() if isinstance(m, _BatchNorm)]
+        fixed = {id(p) for m in norms for p in m.parameters()} if not adapt_norm else set()
+        self.adapted = [n for n, p in self.net.named_parameters() if id(p) not in fixed]
+        self.batch_normed = bool(norms)
+        self.way, self.output_dim, self.engine = way, output_dim, engine
+
+    def parameters_now(self) -> Params:
+        """The meta-parameters theta by name."""
+        return dict(self.net.named_parameters())
+
+    def forward_with(self, params: Params, x: Tensor) -> Tensor:
+        """The network with the given parameters: [B, ...] -> [B, N]."""
+        return functional_call(self.net, params, (x,))
+
+    def inner_loss(self, params: Params, x: Tensor, y: Tensor) -> Tensor:
+        """The loss of one task's examples x [S, ...], y [S] (or [S, D])."""
+        output = self.forward_with(params, x)
+        return F.mse_loss(output, y) if self.output_dim else F.cross_entropy(output, y)
+
+    def over_tasks(self, f: Callable[..., Any], *stacked: Any) -> Any:
+        """f of every task's slice of the stacked arguments [T, ...], results stacked again."""
+        if self.engine == "vmap":
+            return torch.vmap(f)(*stacked)
+        leaves, tree = pytree.tree_flatten(stacked)
+        slices = zip(*(leaf.unbind(0) for leaf in leaves))
+        results = [pytree.tree_flatten(f(*pytree.tree_unflatten(list(s), tree))) for s in slices]
+        return pytree.tree_unflatten([torch.stack(r) for r in zip(*(r[0] for r in results))], results[0][1])
+
+    def outputs(self, params: Params, xs: Tensor, xq: Tensor, *, transductive: bool) -> Tensor:
+        """Outputs [T, Q, N] of the queries with per-task parameters."""
+        xs, xq = self.inputs(xs), self.inputs(xq)
+        if transductive or not self.batch_normed:
+            return self.over_tasks(self.forward_with, params, xq)
+
+        def one_query(p: Params, support: Tensor, query: Tensor) -> Tensor:
+            return self.forward_with(p, torch.cat([support, query[None]]))[-1]
+
+        def one_task(p: Params, support: Tensor, queries: Tensor) -> Tensor:
+            return torch.vmap(one_query, in_dims=(None, None, 0))(p, support, queries)
+
+        return self.over_tasks(one_task, params, xs, xq)
+
+    def predict(self, state: Adapted, xq: Tensor, *, transductive: bool = False) -> Tensor:
+        """Outputs of the adapted network, [T, Q, N] (or [T, Q, D])."""
+        return self.outputs(state.params, state.xs, xq, transductive=transductive)
+
+    def adapt_path(self, xs: Tensor, ys: Tensor, way: int, steps: int) -> list[Params]:
+        """theta_0..theta_steps of every task, each stacked over tasks."""
+        raise NotImplementedError
+
+    def predict_steps(
+        self, xs: Tensor, ys: Tensor, xq: Tensor, way: int, steps: int, *, transductive: bool = False
+    ) -> Tensor:
+        """Outputs after 0, 1, ... steps of adaptation: [steps + 1, T, Q, N]."""
+        path = self.adapt_path(xs, ys, way, steps)
+        return torch.stack([self.outputs(p, xs, xq, transductive=transductive) for p in path])
+
+    def inputs(self, x: Tensor) -> Tensor:
+        """Network inputs in the type of the parameters."""
+        return as_input(x, next(self.parameters()).dtype)
+
+    def check(self, xs: Tensor, ys: Tensor, way: int) -> tuple[Tensor, Tensor]:
+        """Inputs and targets ready for the network, after checking that the head fits the task."""
+        if bool(self.output_dim) != ys.is_floating_point():
+            wanted = "real targets (regression)" if self.output_dim else "class labels"
+            raise UserError(f"this {self.about.title} model was made for {wanted}; the task has {ys.dtype} targets")
+        if not self.output_dim:
+            check_way(self, self.way, way)
+        return self.inputs(xs), ys.to(next(self.parameters()).dtype) if self.output_dim else ys

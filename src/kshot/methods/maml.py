@@ -1,0 +1,118 @@
+"""Model-agnostic meta-learning: Finn, Abbeel & Levine, ICML 2017.
+
+Learn an initialisation theta from which a few steps of gradient descent on the support set solve the task:
+
+    theta'_i = theta - alpha grad L_i^support(theta)                (eq. 1, repeated k times)
+    theta   <- theta - beta grad_theta sum_i L_i^query(theta'_i)    (eq. 4; through the inner steps: second order)
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from ..functional.inner import Params, inner_sgd
+from .base import About
+from .gradient import Adapted, Engine, GradientMethod
+
+
+class MAML(GradientMethod):
+    """Second-order MAML.
+
+    Args:
+        inner_steps: gradient steps on the support set in training.
+        inner_lr: alpha. As in the published code, the loss of the inner steps is summed over the classes and
+            averaged over the shots (N times the mean); for regression it is the mean.
+        eval_steps: gradient steps when evaluating and predicting.
+        adapt_norm: let the inner steps change scale and shift of normalisation layers (the paper does not).
+        engine: how tasks are batched: vmap (all at once) or loop (one after the other).
+    """
+
+    about: ClassVar[About] = About(
+        title="MAML",
+        source="Finn, Abbeel & Levine, ICML 2017, eq. 1 and 4",
+        idea="an initialisation from which a few gradient steps on the support set solve the task",
+        fixed_way=True,
+        transductive=True,
+        label_symmetric=False,
+        targets=("classes", "regression"),
+    )
+    default_backbone = "conv4-strided"
+    first_order = False
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        *,
+        input_shape: tuple[int, ...],
+        way: int = 5,
+        output_dim: int = 0,
+        inner_steps: int = 1,
+        inner_lr: float = 0.4,
+        eval_steps: int = 3,
+        adapt_norm: bool = False,
+        engine: Engine = "vmap",
+        seed: int = 0,
+    ) -> None:
+        super().__init__(
+            backbone,
+            input_shape=input_shape,
+            way=way,
+            output_dim=output_dim,
+            adapt_norm=adapt_norm,
+            engine=engine,
+            seed=seed,
+        )
+        self.inner_steps, self.inner_lr, self.eval_steps = inner_steps, inner_lr, eval_steps
+
+    def inner_loss(self, params: Params, x: Tensor, y: Tensor) -> Tensor:
+        """The summed-over-classes form of the published code, see inner_lr."""
+        return super().inner_loss(params, x, y) * (1 if self.output_dim else self.way)
+
+    def adapt_path(self, xs: Tensor, ys: Tensor, way: int, steps: int) -> list[Params]:
+        """theta_0..theta_k of every task."""
+        x, y = self.check(xs, ys, way)
+        theta = self.parameters_now()
+
+        def path(x: Tensor, y: Tensor) -> list[Params]:
+            steps_taken = inner_sgd(
+                lambda params: self.inner_loss(params, x, y),
+                theta,
+                self.adapted,
+                alpha=self.inner_lr,
+                steps=steps,
+                first_order=self.first_order,
+            )
+            return [{n: p[n] for n in self.adapted} for p in steps_taken[1:]]
+
+        start = {n: p.expand(len(x), *p.shape) for n, p in theta.items()}
+        return [start, *(start | a for a in (self.over_tasks(path, x, y) if steps else []))]
+
+    def adapt(self, xs: Tensor, ys: Tensor, way: int) -> Adapted:
+        """k steps of gradient descent on the support set: `inner_steps` in training mode, else `eval_steps`."""
+        steps = self.inner_steps if self.training else self.eval_steps
+        return Adapted(self.adapt_path(xs, ys, way, steps)[-1], xs)
+
+
+class FOMAML(MAML):
+    """First-order MAML: the query gradient is taken at the adapted parameters and applied to theta.
+
+    Args:
+        inner_steps: gradient steps on the support set in training.
+        inner_lr: alpha, see MAML.
+        eval_steps: gradient steps when evaluating and predicting.
+        adapt_norm: let the inner steps change scale and shift of normalisation layers (the paper does not).
+        engine: how tasks are batched: vmap (all at once) or loop (one after the other).
+    """
+
+    about: ClassVar[About] = About(
+        title="first-order MAML",
+        source="Finn, Abbeel & Levine, ICML 2017, section 5.2; Nichol et al. 2018, section 2",
+        idea="MAML whose inner gradients are treated as constants: no second derivatives",
+        fixed_way=True,
+        transductive=True,
+        label_symmetric=False,
+        targets=("classes", "regression"),
+    )
+    first_order = True

@@ -1,0 +1,57 @@
+"""Prototypical networks: Snell, Swersky & Zemel, NIPS 2017.
+
+A class is the mean of its embedded examples, and a query belongs to the nearest mean:
+
+    c_n = (1/K) sum_{(x, y) in S_n} f(x)                            (eq. 1)
+    p(y = n | x) = softmax_n(-d(f(x), c_n))                         (eq. 2)
+"""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from ..functional.distances import cosine, squared_euclidean
+from ..functional.prototypes import class_means
+from .base import About
+from .metric import Embedded, MetricMethod
+
+
+class ProtoNet(MetricMethod):
+    """Prototypical network.
+
+    Args:
+        distance: squared Euclidean (the paper's choice) or cosine.
+        scale: what the negative distance (or the cosine) is multiplied with before the softmax; the paper's is 1.
+            0 takes 1 for the distance and 10 for the cosine, whose softmax is otherwise too flat to learn from.
+        learn_scale: whether training changes the scale.
+    """
+
+    about: ClassVar[About] = About(
+        title="prototypical network",
+        source="Snell, Swersky & Zemel, NIPS 2017, eq. 1 and 2",
+        idea="a class is the mean of its embedded examples; a query belongs to the nearest mean",
+    )
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        *,
+        distance: Literal["euclidean", "cosine"] = "euclidean",
+        scale: float = 0.0,
+        learn_scale: bool = False,
+    ) -> None:
+        super().__init__(backbone)
+        self.distance = distance
+        start = scale or (1.0 if distance == "euclidean" else 10.0)
+        self.log_scale = nn.Parameter(torch.tensor(math.log(start)), requires_grad=learn_scale)
+
+    def score(self, support: Embedded, features: Tensor) -> Tensor:
+        """-scale * d(f(x), c_n), or scale * cos(f(x), c_n)."""
+        prototypes = class_means(support.features, support.ys, support.way)  # [T, N, D]
+        if self.distance == "euclidean":
+            return -self.log_scale.exp() * squared_euclidean(features, prototypes)
+        return self.log_scale.exp() * cosine(features, prototypes)
