@@ -14,7 +14,8 @@ class PoolBlock(nn.Module):
     """3x3 convolution, batch norm, 2x2 max-pool, ReLU.
 
     The papers write the ReLU before the pooling; both are monotone, so the order does not change outputs or gradients,
-    and pooling first leaves a quarter of the ReLU's work. The convolution has no bias: the normalisation would remove it.
+    and pooling first leaves a quarter of the ReLU's work. The convolution has no bias: the normalisation would
+    remove it.
     """
 
     def __init__(self, inputs: int, filters: int) -> None:

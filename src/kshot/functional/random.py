@@ -79,7 +79,7 @@ def normal(key: Tensor, *shape: int) -> Tensor:
 
 
 def integers(key: Tensor, *shape: int, high: int | Tensor) -> Tensor:
-    """Uniform int64 numbers in [0, high) of shape [*key.shape, *shape]; high broadcasts against it and is below 2^31."""
+    """Uniform int64 numbers in [0, high) of shape [*key.shape, *shape]; high < 2^31 broadcasts against it."""
     return (_shift(bits(key, *shape), 32) * high) >> 32
 
 

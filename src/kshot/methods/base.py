@@ -70,7 +70,7 @@ class Method(nn.Module):
     def meta_step(self, tasks: Tasks) -> dict[str, Tensor]:
         """Fill `.grad` of the meta-parameters from a batch of tasks; returns the measures (with "loss")."""
         loss, measures = self.meta_loss(tasks)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         return measures
 
 

@@ -57,8 +57,8 @@ class Pretrained(Method):
         super().__init__()
         if num_classes is None:
             raise UserError(
-                "pretrained learns one output for every training class and needs a finite number of classes; these data "
-                "are endless. Use glyphs, omniglot or a folder"
+                "pretrained learns one output for every training class and needs a finite number of classes; these "
+                "data are endless. Use glyphs, omniglot or a folder"
             )
         self.backbone = backbone
         self.head = linear(feature_size(backbone, input_shape), output_dim or num_classes, seed + 1)

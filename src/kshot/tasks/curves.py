@@ -47,4 +47,4 @@ class CurveTasks(TaskSource):
                 y = y + self.curves.noise * random.normal(random.keys(self.seed, indices, stream + " noise"), count, 1)
             parts += [x, y]
         classes = torch.empty(len(indices), 0, dtype=torch.int64)
-        return Tasks(*parts, classes, indices)
+        return Tasks(parts[0], parts[1], parts[2], parts[3], classes, indices)
