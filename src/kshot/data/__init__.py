@@ -8,14 +8,32 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 
 from ..errors import UserError, unknown
+from .arrays import load_arrays
 from .curves import Sinusoid
+from .folder import load_folder, read_images, read_support
 from .images import Images
-from .runs import OneShotRuns
+from .pictures import Invert
+from .problems import Problems
+from .runs import OneShotRuns, is_runs, load_runs
 
 if TYPE_CHECKING:
     from .scribbles import Scribbles
 
-__all__ = ["DATASETS", "Images", "Loader", "OneShotRuns", "Sinusoid", "load"]
+__all__ = [
+    "DATASETS",
+    "Images",
+    "Invert",
+    "Loader",
+    "OneShotRuns",
+    "Problems",
+    "Sinusoid",
+    "load",
+    "load_arrays",
+    "load_folder",
+    "load_runs",
+    "read_images",
+    "read_support",
+]
 
 
 class Loader(Protocol):
@@ -72,6 +90,9 @@ def load(
     size: int | None = None,
     data_dir: Path | None = None,
     skip_bad: bool = False,
+    channels: int | None = None,
+    invert: Invert = "auto",
+    least: int = 2,
     device: torch.device | str = "cpu",
 ) -> Images | Sinusoid | Scribbles | OneShotRuns:
     """Data by name or path.
@@ -82,11 +103,49 @@ def load(
         split: "train", "val", "test" or "all".
         size: side of the pictures in pixels; each kind of data has its own default.
         data_dir: folder that already holds the archives of named data sets.
-        skip_bad: leave out unusable files and count them, instead of stopping at the first.
+        skip_bad: leave out unusable files of a folder and count them, instead of stopping at the first.
+        channels, invert: for folders, see `load_folder`.
+        least: for folders and .npz files, how many examples a class needs.
         device: where the pixels lie.
     """
     name, _, variant = str(spec).partition(":")
-    if name not in DATASETS or isinstance(spec, Path):
-        raise unknown("data", str(spec), DATASETS)
-    data = DATASETS[name](variant, split, size, data_dir, skip_bad)
+    data: Images | Sinusoid | Scribbles | OneShotRuns
+    if name in DATASETS and not isinstance(spec, Path):
+        data = DATASETS[name](variant, split, size, data_dir, skip_bad)
+    else:
+        data = _by_path(spec, split, size, channels=channels, invert=invert, least=least, skip_bad=skip_bad)
     return data.to(device) if isinstance(data, Images) else data
+
+
+def _by_path(
+    spec: str | Path,
+    split: str,
+    size: int | None,
+    *,
+    channels: int | None,
+    invert: Invert,
+    least: int,
+    skip_bad: bool,
+) -> Images | OneShotRuns:
+    """A folder, an .npz file, or the one-shot runs."""
+    path = Path(spec).expanduser()
+    if not path.exists():
+        looks_like_path = isinstance(spec, Path) or path.suffix or len(path.parts) > 1
+        if looks_like_path:
+            raise UserError(
+                f"{spec} does not exist; expected a folder of class folders of pictures, an .npz file, or one of "
+                f"{', '.join(DATASETS)}: check the path"
+            )
+        raise unknown("data", str(spec), DATASETS)
+    if is_runs(path):
+        if split in ("train", "val"):
+            raise UserError(f"{path} holds the one-shot runs, which only evaluate; got the split {split!r}: use test")
+        return load_runs(path, size)
+    if path.is_dir():
+        return load_folder(path, split, size, channels=channels, invert=invert, least=least, skip_bad=skip_bad)
+    if path.suffix.lower() == ".npz":
+        return load_arrays(path, split, size, least=least, skip_bad=skip_bad)
+    raise UserError(
+        f"{path} is neither a folder of class folders of pictures, nor an .npz file, nor the one-shot runs; unpack an "
+        f"archive and name its folder"
+    )

@@ -12,7 +12,7 @@ from ..errors import UserError
 from .resize import area_resize
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Images:
     """Labelled pictures.
 
@@ -24,7 +24,7 @@ class Images:
         name: what was loaded, for example "omniglot:random".
         split: "train", "val", "test" or "all".
         split_note: one line that a report prints: which classes these are.
-        skipped: how many unusable files were left out.
+        skipped: what was left out because it could not be used: one message a file or folder.
     """
 
     pixels: Tensor
@@ -34,7 +34,7 @@ class Images:
     name: str
     split: str
     split_note: str = ""
-    skipped: int = 0
+    skipped: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         p, o = self.pixels, self.offsets

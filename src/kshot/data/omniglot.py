@@ -24,7 +24,7 @@ from ..errors import UserError, unknown
 from ..functional import random
 from .archives import DRAWERS, locate, read_archive
 from .images import Images, offsets_of
-from .resize import area_resize
+from .resize import area_resize, check_size
 
 VALIDATION = ("Anglo-Saxon_Futhorc", "Bengali", "Futurama", "Hebrew", "N_Ko")
 MINIMAL = {
@@ -61,8 +61,7 @@ def load_omniglot(
     if split not in SPLITS:
         raise unknown("split", split, SPLITS)
     size = SIZE if size is None else size
-    if size < 1:
-        raise UserError(f"size must be a number of pixels of at least 1; got {size}")
+    check_size(size)
 
     parts = ["background", "evaluation"] if base == "random" or split in ("test", "all") else ["background"]
     if base == "background":

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import torch
 from torch import Tensor
 
+from ..errors import UserError
+
 CHUNK = 1 << 24  # values converted to floating point at a time
 
 
+def check_size(size: int | None) -> None:
+    """Raise for a side that is no number of pixels (None stands for a default)."""
+    if size is not None and size < 1:
+        raise UserError(f"size must be a number of pixels of at least 1; got {size}")
+
+
+@functools.lru_cache(maxsize=64)
 def overlaps(length: int, size: int, dtype: torch.dtype = torch.float32) -> Tensor:
     """How much of each input cell lies in each output cell, in whole units: [size, length].
 
