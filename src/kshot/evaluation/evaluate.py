@@ -1,0 +1,89 @@
+"""Evaluation of a method on tasks it has never seen."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+
+from ..errors import UserError
+from ..functional.intervals import mean_interval
+from ..methods.base import Method
+from ..tasks import TaskSource
+from .report import Report, versions
+from .score import score_tasks
+
+
+def method_name(method: Method) -> str:
+    """The registry name of a method, or the name of its class if it is not registered."""
+    from ..methods import METHODS
+
+    return next((name for name, cls in METHODS.items() if cls is type(method)), type(method).__name__.lower())
+
+
+def evaluate(
+    method: Method,
+    source: TaskSource,
+    *,
+    episodes: int = 1000,
+    transductive: bool = False,
+    batch: int | None = None,
+    max_seconds: float | None = None,
+    progress: bool | None = None,
+    device: torch.device | str = "cpu",
+    name: str | None = None,
+) -> Report:
+    """Mean and 95 % interval of the source's measure over its tasks 0 .. episodes-1.
+
+    The method is in evaluation mode meanwhile and left as it was.
+
+    Args:
+        episodes: number of tasks; a finite source (the one-shot runs) gives at most all of its own.
+        transductive: whether the queries of a task are seen together; only methods whose `about` says so can.
+        batch: tasks computed at once, by default bounded by the number of pictures. Does not change the result
+            beyond rounding.
+        max_seconds: stop after this time; the report says how many tasks were done.
+        progress: a progress bar on standard error; by default if that is a terminal.
+        device: where to compute; the method is moved there.
+        name: of the method in the report, by default its registry name.
+    """
+    from .progress import bar
+
+    if episodes < 1:
+        raise UserError(f"episodes must be at least 1; got {episodes}")
+    episodes = min(episodes, len(source))
+    method.to(device)
+    start = time.monotonic()
+    with bar("evaluating", episodes, progress) as update:
+        scores = score_tasks(
+            method,
+            source,
+            range(episodes),
+            transductive=transductive,
+            batch=batch,
+            device=device,
+            max_seconds=max_seconds,
+            on_chunk=update,
+        )
+    mean, half = mean_interval(scores.values)
+    return Report(
+        measure=source.measure,
+        value=mean,
+        ci95=half,
+        episodes=len(scores.values),
+        way=source.way,
+        shot=source.shot,
+        query=source.query,
+        seed=source.seed,
+        split=source.split,
+        data=source.name,
+        method=name or method_name(method),
+        transductive=transductive,
+        wall_seconds=time.monotonic() - start,
+        versions=versions(),
+        threads=torch.get_num_threads(),
+        device=str(device),
+        description=source.description,
+        tasks_digest=scores.digest,
+        values=scores.values,
+    )

@@ -1,0 +1,108 @@
+"""Reports: never a bare number, but mean, interval, number of tasks, and all that is needed to measure it again."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from .measures import measure_by_name
+
+Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+
+
+def versions() -> dict[str, str]:
+    """Of what the numbers depend on."""
+    from .. import __version__
+
+    return {"kshot": __version__, "torch": str(torch.__version__), "python": platform.python_version()}
+
+
+@dataclass(frozen=True)
+class Report:
+    """How well a method does on the tasks of a source.
+
+    Attributes:
+        measure: name of the measure: "accuracy" (percent) or "mse".
+        value: its mean over the tasks.
+        ci95: half-width of the 95 % interval of the mean over tasks (Student t), in the same unit.
+        episodes: number of tasks.
+        way, shot, query: N, K and queries of each class; way is 0 for regression; a range is (low, high).
+        seed: of the tasks.
+        split, data: where the tasks come from.
+        method: its registry name.
+        transductive: whether the queries of a task were seen together.
+        wall_seconds: time of the evaluation.
+        versions: of kshot, torch and Python.
+        threads: of torch; device: where it was computed.
+        description: of the tasks, in prose.
+        tasks_digest: checksum of the tasks; equal digests are the same tasks.
+        values: float64 [episodes], the measure of each task.
+    """
+
+    measure: str
+    value: float
+    ci95: float
+    episodes: int
+    way: int | tuple[int, int]
+    shot: int | tuple[int, int]
+    query: int
+    seed: int
+    split: str
+    data: str
+    method: str
+    transductive: bool
+    wall_seconds: float
+    versions: dict[str, str]
+    threads: int
+    device: str
+    description: str
+    tasks_digest: str
+    values: Tensor = field(repr=False, compare=False)
+
+    def as_dict(self) -> dict[str, Json]:
+        """What `--json` prints: the measure by its name, ci95 (null for a single task) and all else but the values."""
+        return {
+            "method": self.method,
+            self.measure: self.value,
+            "ci95": None if math.isnan(self.ci95) else self.ci95,
+            "episodes": self.episodes,
+            "data": self.data,
+            "split": self.split,
+            "way": list(self.way) if isinstance(self.way, tuple) else self.way,
+            "shot": list(self.shot) if isinstance(self.shot, tuple) else self.shot,
+            "query": self.query,
+            "seed": self.seed,
+            "transductive": self.transductive,
+            "measure": self.measure,
+            "wall_seconds": round(self.wall_seconds, 3),
+            "threads": self.threads,
+            "device": self.device,
+            "description": self.description,
+            "tasks_digest": self.tasks_digest,
+            "versions": dict(self.versions),
+        }
+
+    def to_json(self) -> str:
+        """The report as one JSON document."""
+        return json.dumps(self.as_dict(), indent=2, allow_nan=False)
+
+    def __str__(self) -> str:
+        unit = measure_by_name(self.measure).unit
+        digits = 2 if unit == "%" else 4
+        half = "?" if math.isnan(self.ci95) else f"{self.ci95:.{digits}f}"
+        tasks = f"{self.shot}-shot regression" if self.way == 0 else f"{_count(self.way)}-way {_count(self.shot)}-shot"
+        mode = "transductive" if self.transductive else "non-transductive"
+        return (
+            f"{self.method}: {self.measure} {self.value:.{digits}f} +- {half}{' ' + unit if unit else ''} "
+            f"({self.episodes} {tasks} tasks of {self.data} {self.split}, seed {self.seed}, {mode}, "
+            f"{self.wall_seconds:.1f} s)"
+        )
+
+
+def _count(count: int | tuple[int, int]) -> str:
+    return str(count) if isinstance(count, int) else f"{count[0]}..{count[1]}"

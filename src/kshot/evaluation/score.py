@@ -1,0 +1,114 @@
+"""One value for each task: adapt to its support set, predict its queries, measure."""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import UserError
+from ..methods.base import Method
+from ..tasks import Tasks, TaskSource
+from .measures import measure_by_name
+
+IMAGES_PER_CHUNK = 4000  # examples (support and query) that are embedded at once: bounds the memory
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Values of tasks.
+
+    Attributes:
+        values: float64 [n], the measure of each task, on the CPU.
+        digest: checksum of the classes and query targets of these tasks, in order: equal for the same tasks.
+    """
+
+    values: Tensor
+    digest: str
+
+
+@contextmanager
+def evaluating(method: nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients; the mode of every part is put back afterwards."""
+    modes = [(part, part.training) for part in method.modules()]
+    method.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for part, mode in modes:
+            part.training = mode
+
+
+def chunks(source: TaskSource, indices: Sequence[int], batch: int | None = None) -> Iterator[Sequence[int]]:
+    """The indices in pieces that fit into memory and, with ranges of way and shot, lie within one block."""
+    start = 0
+    ranged = not (isinstance(source.way, int) and isinstance(source.shot, int))
+    while start < len(indices):
+        size = batch or automatic_batch(source, indices[start])
+        stop = min(start + size, len(indices))
+        if ranged:
+            block = indices[start] // source.block
+            stop = next((i for i in range(start, stop) if indices[i] // source.block != block), stop)
+        yield indices[start:stop]
+        start = stop
+
+
+def automatic_batch(source: TaskSource, index: int) -> int:
+    """How many tasks like task `index` are computed at once."""
+    way, shot = source.counts(index)
+    return max(1, IMAGES_PER_CHUNK // (max(way, 1) * (shot + source.query)))
+
+
+def predictions(method: Method, tasks: Tasks, transductive: bool = False) -> Tensor:
+    """Logits [T, Q, N] or outputs [T, Q, D] of the queries after adapting to the support sets."""
+    state = method.adapt(tasks.xs, tasks.ys, tasks.way)
+    return method.predict(state, tasks.xq, transductive=True) if transductive else method.predict(state, tasks.xq)
+
+
+def score_tasks(
+    method: Method,
+    source: TaskSource,
+    indices: Sequence[int],
+    *,
+    transductive: bool = False,
+    batch: int | None = None,
+    device: torch.device | str = "cpu",
+    max_seconds: float | None = None,
+    on_chunk: Callable[[int], None] | None = None,
+) -> Scores:
+    """The measure of the source on each of its tasks `indices`.
+
+    Args:
+        transductive: the queries of a task are seen together (only methods that say so).
+        batch: tasks computed at once; by default as many as hold about 4,000 examples.
+        max_seconds: stop after this time; at least one batch is computed.
+        on_chunk: called with the number of tasks done so far.
+    """
+    if transductive and not method.about.transductive:
+        raise UserError(
+            f"{method.about.title} predicts every query on its own: there is no transductive mode. Leave out "
+            f"--transductive"
+        )
+    if len(indices) == 0 or (batch is not None and batch < 1):
+        raise UserError(f"need at least one task and a batch of at least one; got {len(indices)} tasks, batch={batch}")
+    measure = measure_by_name(source.measure).function
+    values: list[Tensor] = []
+    digest, done, start = 0, 0, time.monotonic()
+    with evaluating(method):
+        for piece in chunks(source, indices, batch):
+            tasks = source.batch(piece).to(device)
+            values.append(measure(predictions(method, tasks, transductive), tasks.yq))
+            for part in (tasks.classes, tasks.yq):
+                digest = zlib.crc32(part.cpu().contiguous().numpy().tobytes(), digest)
+            done += len(piece)
+            if on_chunk is not None:
+                on_chunk(done)
+            if max_seconds is not None and time.monotonic() - start > max_seconds:
+                break
+    return Scores(torch.cat(values).cpu(), f"{digest:08x}")

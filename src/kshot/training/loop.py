@@ -1,0 +1,280 @@
+"""The steps of a training, and the checkpoints from which it goes on bit by bit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import UserError
+from ..evaluation.measures import measure_by_name
+from ..evaluation.report import Json
+from ..evaluation.score import score_tasks
+from ..functional.intervals import mean_interval
+from ..methods.base import Method
+from ..tasks import TaskSource
+from . import distributed
+from .callbacks import Callback, Progress
+from .checkpoint import load_into, load_tensors, save_tensors, split_prefix
+from .folder import RunFolder
+from .interrupt import Interrupted, InterruptFlag
+from .optimisers import build_optimizer, optimizer_tensors, restore_optimizer
+from .schedules import build_schedule
+from .settings import Settings
+from .window import Diverged, Window, all_finite
+
+SECONDS_BETWEEN_CHECKPOINTS = 30.0
+DONE = "all steps done"
+
+
+class Loop:
+    """One training: its state, its steps, its checkpoints."""
+
+    def __init__(
+        self,
+        method: Method,
+        source: TaskSource,
+        settings: Settings,
+        *,
+        validation: TaskSource | None,
+        callbacks: Sequence[Callback],
+        folder: RunFolder | None,
+    ) -> None:
+        self.method, self.source, self.settings, self.validation = method, source, settings, validation
+        self.callbacks, self.folder = callbacks, folder
+        self.device = torch.device(settings.device)
+        method.to(self.device)
+        distributed.broadcast(method)
+        self.parameters = [p for p in method.parameters() if p.requires_grad]
+        self.optimizer = build_optimizer(
+            settings.optimizer,
+            self.parameters,
+            lr=settings.lr,
+            weight_decay=settings.weight_decay,
+            momentum=settings.momentum,
+        )
+        self.factor = build_schedule(
+            settings.schedule,
+            settings.steps,
+            warmup=settings.warmup,
+            decay_every=settings.decay_every,
+            decay_factor=settings.decay_factor,
+        )
+        self.progress = Progress(method, settings.steps)
+        self.window = Window()
+        self.best: dict[str, Tensor] = {}
+        self.finished, self.reason = False, ""
+        self.saved_step: int | None = None
+
+    def run(self) -> None:
+        """Train until done, stopped, interrupted or diverged; the method is left with its best weights."""
+        modes = [(part, part.training) for part in self.method.modules()]
+        if self.finished:
+            self._export()
+        else:
+            self._train()
+        if self.best:
+            self.method.load_state_dict(self.best)
+        for part, mode in modes:
+            part.training = mode
+
+    def _train(self) -> None:
+        self.method.train()
+        self.started, self.before = time.monotonic(), self.progress.seconds
+        self.saved_time, self.logged = self.started, self.before
+        self._call("on_start")
+        try:
+            with InterruptFlag() as interrupt:
+                while not self.reason:
+                    self._step()
+                    self._after_step(interrupt)
+            if not self.finished and interrupt.raised:
+                raise Interrupted(self._interrupted())
+        finally:
+            self.progress.seconds = self._seconds()
+            self._call("on_end")
+
+    def _step(self) -> None:
+        """One outer step on the tasks that belong to it."""
+        step, count = self.progress.step, self.settings.tasks
+        batch = self.source.batch(distributed.share(range(step * count, (step + 1) * count))).to(self.device)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.settings.lr * self.factor(step)
+        self.optimizer.zero_grad(set_to_none=True)
+        measures = self.method.meta_step(batch)
+        distributed.average_step(self.parameters, self.method.buffers())
+        if self.settings.clip_value is not None:
+            nn.utils.clip_grad_value_(self.parameters, self.settings.clip_value)
+        if self.settings.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.parameters, self.settings.clip_norm)
+        self.optimizer.step()
+        self.window.add(measures)
+        self.progress.step = step + 1
+
+    def _after_step(self, interrupt: InterruptFlag) -> None:
+        """Whatever is due after a step, in the order that a resumed training repeats."""
+        progress, settings = self.progress, self.settings
+        step = progress.step
+        progress.seconds = self._seconds()
+        self._call("on_step")
+        last = step == settings.steps
+        logs = last or step % settings.log_every == 0
+        validates = self.validation is not None and (last or step % settings.validate_every == 0)
+        if logs:
+            self._log()
+        if validates:
+            self._validate()
+        # Processes agree on stopping where they meet anyway.
+        if not distributed.active() or logs or validates:
+            if distributed.any_of(bool(progress.stop)):
+                self.finished, self.reason = True, progress.stop or "stopped by a callback"
+            elif last:
+                self.finished, self.reason = True, DONE
+            elif distributed.any_of(interrupt.raised):
+                self.reason = "interrupted"
+            elif distributed.any_of(self._out_of_time()):
+                self.reason = f"max_minutes ({settings.max_minutes:g}) is over"
+        if self.reason or self._checkpoint_due():
+            self._checkpoint()
+
+    def _log(self) -> None:
+        self._check_finite()
+        means = self.window.means()
+        count = self.settings.tasks * (self.progress.step - self.window.start)
+        now = self._seconds()
+        rate = {"lr": self.optimizer.param_groups[0]["lr"], "tasks_per_second": round(count / (now - self.logged), 1)}
+        self.progress.measures = means | rate
+        self.logged = now
+        self.window = Window(self.progress.step)
+        self._call("on_log")
+
+    def _validate(self) -> None:
+        assert self.validation is not None
+        name, progress, began = self.validation.measure, self.progress, self._seconds()
+        count = min(self.settings.val_tasks, len(self.validation))
+        scores = score_tasks(
+            self.method,
+            self.validation,
+            distributed.share(range(count)),
+            transductive=self.settings.val_transductive,
+            device=self.device,
+        )
+        value, half = mean_interval(distributed.gather(scores.values))
+        progress.validation = {f"val_{name}": value, "val_ci95": half}
+        more = measure_by_name(name).more_is_better
+        best = progress.best_value
+        if best is None or (value > best if more else value < best):
+            progress.best_value, progress.best_step, progress.since_best = value, progress.step, 0
+            self.best = {k: t.detach().clone() for k, t in self.method.state_dict().items()}
+        else:
+            progress.since_best += 1
+        progress.seconds = self._seconds()
+        self.logged += progress.seconds - began
+        self._call("on_validation")
+
+    def _check_finite(self) -> None:
+        """Stop a training whose loss or weights are not numbers any more, before they can reach a checkpoint."""
+        bad = self.window.first_bad()
+        if bad is not None:
+            what = f"the loss of step {bad[0]} is {bad[1]}"
+        elif not all_finite(list(self.method.state_dict().values())):
+            what = (
+                f"the weights are not finite after step {self.progress.step} (the step was after {self.window.start})"
+            )
+        else:
+            return
+        if self.folder is None:
+            kept = "nothing was stored, since there is no run folder"
+        elif self.saved_step is None:
+            kept = "no checkpoint had been written yet"
+        else:
+            kept = f"the last good checkpoint is of step {self.saved_step}, in {self.folder.path}"
+        raise Diverged(f"the training diverged: {what}; {kept}. Try a lower lr, clip_norm=1, or a warmup")
+
+    def _checkpoint_due(self) -> bool:
+        every = self.settings.checkpoint_every
+        if every is not None:
+            return self.progress.step % every == 0
+        return time.monotonic() - self.saved_time > SECONDS_BETWEEN_CHECKPOINTS
+
+    def _checkpoint(self) -> None:
+        """Everything that resuming needs, in one file, then the weights as files of their own."""
+        self.saved_time = time.monotonic()
+        if self.folder is None:
+            return
+        if self.window.values:
+            self._check_finite()
+        self.progress.seconds = self._seconds()
+        self._call("on_checkpoint")
+        progress = self.progress
+        tensors = {f"method.{k}": t for k, t in self.method.state_dict().items()}
+        tensors |= {f"optimizer.{k}": t for k, t in optimizer_tensors(self.optimizer).items()}
+        tensors |= {f"window.{k}": t for k, t in self.window.tensors().items()}
+        tensors |= {f"best.{k}": t for k, t in self.best.items()}
+        note: dict[str, Json] = {
+            "step": progress.step,
+            "steps": progress.steps,
+            "window_start": self.window.start,
+            "best_value": progress.best_value,
+            "best_step": progress.best_step,
+            "since_best": progress.since_best,
+            "seconds": progress.seconds,
+            "finished": self.finished,
+            "reason": self.reason if self.finished else "",
+            "measures": dict(progress.measures),
+            "threads": torch.get_num_threads(),
+            "device": str(self.device),
+            "world": distributed.world(),
+        }
+        save_tensors(self.folder.state, tensors, note)
+        self.saved_step = progress.step
+        self._export()
+
+    def _export(self) -> None:
+        """last.safetensors and weights.safetensors (the best by validation, else the last)."""
+        if self.folder is None:
+            return
+        last = self.method.state_dict()
+        save_tensors(self.folder.last, last, {"step": self.progress.step})
+        best_step = self.progress.step if not self.best else self.progress.best_step
+        save_tensors(self.folder.weights, self.best or last, {"step": best_step})
+
+    def resume(self, out: Path) -> None:
+        """Go on from the checkpoint in a run folder, if there is one."""
+        path = RunFolder(out).state
+        if not path.exists():
+            return
+        tensors, note = load_tensors(path)
+        load_into(self.method, split_prefix(tensors, "method."), str(path))
+        restore_optimizer(self.optimizer, split_prefix(tensors, "optimizer."))
+        self.best = {k: t.to(self.device) for k, t in split_prefix(tensors, "best.").items()}
+        stored: dict[str, object] = dict(note)
+        progress = self.progress
+        for name in ("step", "best_value", "best_step", "since_best", "seconds", "measures"):
+            if name not in stored:
+                raise UserError(f"{path} lacks {name!r}: it was not written by this version of kshot")
+            setattr(progress, name, stored[name])
+        window = {k: t.to(self.device) for k, t in split_prefix(tensors, "window.").items()}
+        self.window.restore(window, int(str(stored["window_start"])))
+        self.finished, self.reason = bool(stored["finished"]), str(stored["reason"])
+        self.saved_step = progress.step
+
+    def _seconds(self) -> float:
+        return self.before + time.monotonic() - self.started
+
+    def _out_of_time(self) -> bool:
+        limit = self.settings.max_minutes
+        return limit is not None and time.monotonic() - self.started > limit * 60
+
+    def _interrupted(self) -> str:
+        where = f"after step {self.progress.step} of {self.settings.steps}"
+        if self.folder is None:
+            return f"interrupted {where}; nothing was stored, since there is no run folder"
+        return f"interrupted {where}; the checkpoint is in {self.folder.path}: the same command with --resume goes on"
+
+    def _call(self, hook: str) -> None:
+        for callback in self.callbacks:
+            getattr(callback, hook)(self.progress)

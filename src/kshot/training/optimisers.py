@@ -1,0 +1,57 @@
+"""The outer optimisers, and their state as named tensors that can be stored without pickling."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD, Adam, AdamW, Optimizer
+
+from ..errors import UserError, unknown
+
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"adam": Adam, "adamw": AdamW, "sgd": SGD}
+
+
+def build_optimizer(
+    name: str, parameters: Iterable[nn.Parameter], *, lr: float, weight_decay: float = 0.0, momentum: float = 0.0
+) -> Optimizer:
+    """Adam, AdamW or SGD over the parameters; momentum belongs to SGD alone."""
+    if name not in OPTIMIZERS:
+        raise unknown("optimizer", name, OPTIMIZERS)
+    if name == "sgd":
+        return SGD(parameters, lr=lr, weight_decay=weight_decay, momentum=momentum)
+    if momentum:
+        raise UserError(f"{name} has no momentum to set; got momentum={momentum}. Use optimizer sgd or leave it out")
+    return OPTIMIZERS[name](parameters, lr=lr, weight_decay=weight_decay)
+
+
+def _parameters(optimizer: Optimizer) -> list[Tensor]:
+    return [p for group in optimizer.param_groups for p in group["params"]]
+
+
+def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
+    """The state as tensors named "<number of the parameter>.<name of the state>" (a None of SGD is left out)."""
+    found: dict[str, Tensor] = {}
+    for i, parameter in enumerate(_parameters(optimizer)):
+        for name, value in optimizer.state.get(parameter, {}).items():
+            if value is None:
+                continue
+            if not isinstance(value, Tensor):
+                raise TypeError(f"cannot store optimiser state {name!r} of type {type(value).__name__}")
+            found[f"{i}.{name}"] = value
+    return found
+
+
+def restore_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Put the state of `optimizer_tensors` back, in the memory layout of the parameters: steps go on bit by bit."""
+    parameters = _parameters(optimizer)
+    optimizer.state.clear()
+    for key, stored in tensors.items():
+        number, _, name = key.partition(".")
+        parameter = parameters[int(number)]
+        if stored.shape == parameter.shape and name != "step":
+            value = torch.empty_like(parameter, dtype=stored.dtype, requires_grad=False).copy_(stored)
+        else:  # Adam keeps its step count on the CPU
+            value = stored.clone()
+        optimizer.state[parameter][name] = value
