@@ -21,6 +21,12 @@ def method_name(method: Method) -> str:
     return next((name for name, cls in METHODS.items() if cls is type(method)), type(method).__name__.lower())
 
 
+def device_name(device: torch.device | str) -> str:
+    """What stands in reports: "cpu", or "cuda (NVIDIA H200)"."""
+    device = torch.device(device)
+    return f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else device.type
+
+
 def evaluate(
     method: Method,
     source: TaskSource,
@@ -82,7 +88,7 @@ def evaluate(
         wall_seconds=time.monotonic() - start,
         versions=versions(),
         threads=torch.get_num_threads(),
-        device=str(device),
+        device=device_name(device),
         description=source.description,
         tasks_digest=scores.digest,
         values=scores.values,

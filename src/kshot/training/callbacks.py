@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..evaluation.files import write_whole
 from ..methods.base import Method
-from .checkpoint import TEMPORARY
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -123,9 +123,7 @@ def cut_metrics(path: Path, step: int) -> None:
             break
         if written <= step:
             kept.append(line + "\n")
-    temporary = path.with_name(path.name + TEMPORARY)
-    temporary.write_text("".join(kept), encoding="utf-8")
-    os.replace(temporary, path)
+    write_whole(path, "".join(kept).encode())
 
 
 class ProgressBar(Callback):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,32 +10,10 @@ import torch
 from torch import Tensor
 
 from ..errors import UserError
+from ..evaluation.files import write_whole
 from ..evaluation.report import Json
 
-TEMPORARY = ".tmp"  # suffix of a file being written
 KEY = "kshot"  # of the JSON text in the metadata of a safetensors file
-
-
-def write_atomic(path: Path, content: bytes) -> None:
-    """Write to a temporary name, sync, rename, sync the folder: after a crash the file is the old or the new one."""
-    temporary = path.with_name(path.name + TEMPORARY)
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames in the folder last through a power cut (where the system can)."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], note: Mapping[str, Json]) -> None:
@@ -47,7 +24,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], note: Mapping[str, J
     from safetensors.torch import save
 
     plain = {k: t.detach().to("cpu", copy=True).contiguous() for k, t in tensors.items()}
-    write_atomic(path, save(plain, metadata={KEY: json.dumps(note, sort_keys=True)}))
+    write_whole(path, save(plain, metadata={KEY: json.dumps(note, sort_keys=True)}))
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Json]]:

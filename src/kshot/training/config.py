@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from ..data import load
 from ..errors import UserError, unknown
-from ..methods import build_method, method_options
+from ..methods import build_method, default_backbone, method_options
 from ..methods.base import Method
-from ..tasks import TaskSource, make_source
+from ..tasks import TaskSource, TaskSpec, make_source
 from .callbacks import Callback
 from .settings import Settings
 from .trainer import TrainResult, train
 
 DATA = ("spec", "size", "data_dir", "skip_bad")
+OTHER_DATA = ("data", *DATA[1:])
 SOURCE = tuple(k for k in inspect.signature(make_source).parameters if k not in ("data", "split", "device", "block"))
 WRITTEN = ("versions", "spec")  # in config.yaml, but not chosen
 
@@ -33,8 +36,8 @@ class RunConfig:
         options: the method's own arguments.
         backbone, backbone_options: its encoder; None for the method's default.
         source: arguments of make_source for the training tasks: `way`, `shot`, `query`, `within`, `augment`, `seed`.
-        validation: the same for the validation tasks, where not as in training (they are never augmented, and have
-            15 queries); None for no validation.
+        validation: the same for the validation tasks, where not as in training (they are not augmented, have 15
+            queries, and the seed after that of the training); None for no validation.
         seed: of the weights, and of the tasks unless `source` has its own.
     """
 
@@ -56,6 +59,12 @@ class RunConfig:
         if "spec" not in self.data:
             raise UserError("a run needs data: data: {spec: glyphs}")
         Settings.from_dict(self.training)
+        try:
+            yaml.safe_dump(self.to_dict())
+        except yaml.YAMLError as error:
+            raise UserError(
+                f"a run consists of numbers, text, lists and names, so that it can be stored: {error}"
+            ) from error
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts, lists, numbers and text."""
@@ -71,42 +80,58 @@ class RunConfig:
                 raise UserError(f"a run needs {name!r}; got only {', '.join(sorted(values)) or 'nothing'}")
         return cls(**{k: v for k, v in values.items() if k in known})
 
-    def load_data(self, split: str, **options: Any) -> Any:
-        """The run's data, or other data of the same size."""
-        chosen = {**self.data, **options}
-        data_dir = chosen.get("data_dir")
-        return load(
-            chosen["spec"],
-            split,
-            size=chosen.get("size"),
-            data_dir=None if data_dir is None else Path(data_dir),
-            skip_bad=bool(chosen.get("skip_bad", False)),
-            device=self.training.get("device", "cpu"),
-        )
-
     def source_of(self, split: str, **options: Any) -> TaskSource:
-        """Tasks as those of the training, but for the given options; not augmented unless asked for."""
-        data = {("spec" if k == "data" else k): options.pop(k) for k in ("data", "size", "data_dir") if k in options}
+        """Tasks as those of the training, but for the given options; not augmented unless asked for.
+
+        Args:
+            split: of the data.
+            options: `data` (another name or path), `size`, `data_dir`, `skip_bad`, and the arguments of make_source.
+        """
+        device = options.pop("device", self.training.get("device", "cpu"))
+        data = {**self.data, **{("spec" if k == "data" else k): options.pop(k) for k in OTHER_DATA if k in options}}
         _known("task option", options, (*SOURCE, "block"))
         chosen: dict[str, Any] = {"seed": self.seed, **self.source, "augment": None, **options}
         chosen = {k: tuple(v) if isinstance(v, list) else v for k, v in chosen.items()}
-        device = self.training.get("device", "cpu")
-        return make_source(self.load_data(split, **data), split=split, device=device, **chosen)
+        data_dir = data.get("data_dir")
+        loaded = load(
+            data["spec"],
+            split,
+            size=data.get("size"),
+            data_dir=None if data_dir is None else Path(data_dir),
+            skip_bad=bool(data.get("skip_bad", False)),
+            device=device,
+        )
+        return make_source(loaded, split=split, device=device, **chosen)
+
+    def complete(self) -> RunConfig:
+        """The same run with every default written out, so that a later version with other defaults repeats it."""
+        parameters = inspect.signature(make_source).parameters
+        source = {k: parameters[k].default for k in SOURCE} | {"seed": self.seed} | self.source
+        validation = None
+        if self.validation is not None:
+            fresh = {"augment": None, "seed": source["seed"] + 1}
+            validation = {**source, **fresh, "query": parameters["query"].default, **self.validation}
+        options = {k: p.default for k, p in method_options(self.method).items() if p.default is not p.empty}
+        return replace(
+            self,
+            options=options | self.options,
+            source=source,
+            validation=validation,
+            training=Settings.from_dict(self.training).to_dict(),
+        )
 
     def sources(self) -> tuple[TaskSource, TaskSource | None]:
         """Training and validation tasks."""
-        block = Settings.from_dict(self.training).tasks
-        first = self.source_of("train", augment=self.source.get("augment"), block=block)
-        if self.validation is None:
-            return first, None
-        chosen = {"query": 15 if first.way else first.query, "seed": first.seed + 1, **self.validation}
-        return first, self.source_of("val", **chosen)
+        whole = self.complete()
+        block = whole.training["tasks"]  # with ranges of way and shot, these change from step to step
+        first = self.source_of("train", block=block, **whole.source)
+        return first, None if whole.validation is None else self.source_of("val", block=block, **whole.validation)
 
-    def build(self, source: TaskSource) -> Method:
+    def build(self, spec: TaskSpec) -> Method:
         """The method, with its first weights."""
         return build_method(
             self.method,
-            source.spec,
+            spec,
             backbone=self.backbone,
             backbone_options=dict(self.backbone_options),
             seed=self.seed,
@@ -124,15 +149,16 @@ def start(
     progress: bool | None = None,
 ) -> TrainResult:
     """Train what a RunConfig describes: load the data, build the method, train it into the run folder `out`."""
+    config = config.complete()
     source, validation = config.sources()
-    method = config.build(source)
-    spec = asdict(source.spec)
+    if config.backbone is None:
+        config = replace(config, backbone=default_backbone(config.method, source.spec))
     return train(
-        method,
+        config.build(source.spec),
         source,
         validation=validation,
         out=out,
-        config={**config.to_dict(), "spec": _plain(spec)},
+        config={**config.to_dict(), "spec": _plain(asdict(source.spec))},
         resume=resume,
         overwrite=overwrite,
         callbacks=callbacks,

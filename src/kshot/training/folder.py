@@ -11,7 +11,7 @@ from typing import IO, Any
 import yaml
 
 from ..errors import UserError
-from .checkpoint import TEMPORARY, write_atomic
+from ..evaluation.files import TEMPORARY, write_whole
 from .settings import FREE
 
 CONFIG, WEIGHTS, LAST, METRICS, STATE = (
@@ -78,7 +78,7 @@ def open_run(path: Path, config: dict[str, Any], *, resume: bool, overwrite: boo
         if folder.config.exists():
             same_config(read_config(folder.config), config, path)
         else:
-            write_atomic(folder.config, yaml.safe_dump(config, sort_keys=False, allow_unicode=True).encode())
+            write_whole(folder.config, yaml.safe_dump(config, sort_keys=False, allow_unicode=True).encode())
         folder.state.parent.mkdir(exist_ok=True)
         yield folder
 

@@ -22,12 +22,13 @@ from .checkpoint import load_into, load_tensors, save_tensors, split_prefix
 from .folder import RunFolder
 from .interrupt import Interrupted, InterruptFlag
 from .optimisers import build_optimizer, optimizer_tensors, restore_optimizer
+from .randomness import step_randomness
 from .schedules import build_schedule
 from .settings import Settings
 from .window import Diverged, Window, all_finite
 
 SECONDS_BETWEEN_CHECKPOINTS = 30.0
-DONE = "all steps done"
+DONE, INTERRUPTED = "all steps done", "interrupted"
 
 
 class Loop:
@@ -72,14 +73,16 @@ class Loop:
     def run(self) -> None:
         """Train until done, stopped, interrupted or diverged; the method is left with its best weights."""
         modes = [(part, part.training) for part in self.method.modules()]
-        if self.finished:
-            self._export()
-        else:
-            self._train()
+        try:
+            if self.finished:
+                self._export()
+            else:
+                self._train()
+        finally:
+            for part, mode in modes:
+                part.training = mode
         if self.best:
             self.method.load_state_dict(self.best)
-        for part, mode in modes:
-            part.training = mode
 
     def _train(self) -> None:
         self.method.train()
@@ -91,7 +94,7 @@ class Loop:
                 while not self.reason:
                     self._step()
                     self._after_step(interrupt)
-            if not self.finished and interrupt.raised:
+            if self.reason == INTERRUPTED:
                 raise Interrupted(self._interrupted())
         finally:
             self.progress.seconds = self._seconds()
@@ -104,7 +107,8 @@ class Loop:
         for group in self.optimizer.param_groups:
             group["lr"] = self.settings.lr * self.factor(step)
         self.optimizer.zero_grad(set_to_none=True)
-        measures = self.method.meta_step(batch)
+        with step_randomness(self.source.seed, step, self.device):
+            measures = self.method.meta_step(batch)
         distributed.average_step(self.parameters, self.method.buffers())
         if self.settings.clip_value is not None:
             nn.utils.clip_grad_value_(self.parameters, self.settings.clip_value)
@@ -134,7 +138,7 @@ class Loop:
             elif last:
                 self.finished, self.reason = True, DONE
             elif distributed.any_of(interrupt.raised):
-                self.reason = "interrupted"
+                self.reason = INTERRUPTED
             elif distributed.any_of(self._out_of_time()):
                 self.reason = f"max_minutes ({settings.max_minutes:g}) is over"
         if self.reason or self._checkpoint_due():
@@ -145,7 +149,10 @@ class Loop:
         means = self.window.means()
         count = self.settings.tasks * (self.progress.step - self.window.start)
         now = self._seconds()
-        rate = {"lr": self.optimizer.param_groups[0]["lr"], "tasks_per_second": round(count / (now - self.logged), 1)}
+        rate = {
+            "lr": self.optimizer.param_groups[0]["lr"],
+            "tasks_per_second": round(count / max(now - self.logged, 1e-9), 1),
+        }
         self.progress.measures = means | rate
         self.logged = now
         self.window = Window(self.progress.step)

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 
 from ..errors import UserError
-from ..methods import build_method
 from ..methods.base import Method
 from ..tasks import TaskSource, TaskSpec
 from .checkpoint import load_into, load_note, load_tensors
@@ -27,6 +26,7 @@ class Run:
         path: the run folder.
         step: of these weights.
         train_seconds, train_steps: of the training so far; None if the folder has no state.
+        device: where the method lies.
     """
 
     method: Method = field(repr=False)
@@ -35,6 +35,7 @@ class Run:
     step: int | None
     train_seconds: float | None
     train_steps: int | None
+    device: str = "cpu"
 
     @property
     def name(self) -> str:
@@ -46,9 +47,9 @@ class Run:
 
         Args:
             split: of the data.
-            options: `data`, `size`, `data_dir` and the arguments of make_source.
+            options: `data`, `size`, `data_dir`, `skip_bad`, and the arguments of make_source.
         """
-        return RunConfig.from_dict(self.config).source_of(split, **options)
+        return RunConfig.from_dict(self.config).source_of(split, **{"device": self.device, **options})
 
 
 def load_run(path: Path | str, device: torch.device | str = "cpu", *, last: bool = False) -> Run:
@@ -66,14 +67,7 @@ def load_run(path: Path | str, device: torch.device | str = "cpu", *, last: bool
     if not weights.is_file():
         raise UserError(f"{weights} does not exist: the run was stopped before its first checkpoint; train it again")
     run = RunConfig.from_dict(config)
-    method = build_method(
-        run.method,
-        spec_from_dict(config["spec"]),
-        backbone=run.backbone,
-        backbone_options=dict(run.backbone_options),
-        seed=run.seed,
-        **run.options,
-    )
+    method = run.build(spec_from_dict(config["spec"]))
     tensors, note = load_tensors(weights)
     load_into(method, tensors, str(weights))
     state: dict[str, Any] = dict(load_note(folder.state)) if folder.state.exists() else {}
@@ -84,6 +78,7 @@ def load_run(path: Path | str, device: torch.device | str = "cpu", *, last: bool
         step=note.get("step"),  # type: ignore[arg-type]
         train_seconds=state.get("seconds"),
         train_steps=state.get("step"),
+        device=str(device),
     )
 
 
