@@ -130,8 +130,7 @@ def _by_path(
     """A folder, an .npz file, or the one-shot runs."""
     path = Path(spec).expanduser()
     if not path.exists():
-        looks_like_path = isinstance(spec, Path) or path.suffix or len(path.parts) > 1
-        if looks_like_path:
+        if isinstance(spec, Path) or path.suffix or "/" in spec or "\\" in spec:
             raise UserError(
                 f"{spec} does not exist; expected a folder of class folders of pictures, an .npz file, or one of "
                 f"{', '.join(DATASETS)}: check the path"

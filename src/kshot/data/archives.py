@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
@@ -138,7 +139,7 @@ def decode(path: Path, data: bytes, part: str) -> Drawings:
 def _read_cache(path: Path, wanted: Archive) -> Drawings | None:
     """A cached file, or None where there is none or it is damaged (then the archive is decoded again)."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             drawings = Drawings(file["bits"], tuple(file["characters"].tolist()))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
         return None
@@ -157,7 +158,8 @@ def _write_cache(path: Path, drawings: Drawings) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as e:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
         warnings.warn(
             f"could not keep the decoded pictures in {path.parent} ({e}), so that they are decoded at every start; "
             f"name a folder that can be written by KSHOT_CACHE",

@@ -71,7 +71,8 @@ def _read(path: Path) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise UserError(f"{path} does not exist or is not a file; expected an .npz file: check the path")
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened:
+            file = np.load(opened, allow_pickle=False)
             if isinstance(file, np.ndarray):
                 raise UserError(f"{path} holds a single array; {SAVE}")
             return {name: file[name] for name in file.files}

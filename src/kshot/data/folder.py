@@ -9,7 +9,18 @@ import torch
 from torch import Tensor
 
 from ..errors import UserError
-from .classes import ClassFolder, check_split, choose, find_classes, listing, same_name, split_folders, too_few, usable
+from .classes import (
+    SPLITS,
+    ClassFolder,
+    check_split,
+    choose,
+    find_classes,
+    listing,
+    same_name,
+    split_folders,
+    too_few,
+    usable,
+)
 from .images import Images, offsets_of
 from .pictures import Invert, fit, ink_high, is_grey, read_picture
 from .problems import Problems
@@ -80,10 +91,10 @@ def _split_classes(path: Path, split: str, least: int, problems: Problems) -> tu
         return [classes[i] for i in chosen], note
     if split != "all" and split not in parts:
         raise UserError(
-            f"{path} has the split folders {', '.join(sorted(parts))} but none for {split!r}: add a folder {split} of "
-            f"classes, or use another split"
+            f"{path} has the split folders {', '.join(p for p in SPLITS if p in parts)} but none for {split!r}: add a "
+            f"folder {split} of classes, or use another split"
         )
-    found = {p: find_classes(folder, Problems(skip=True)) for p, folder in parts.items()}
+    found = {p: find_classes(parts[p], Problems(skip=True)) for p in SPLITS if p in parts}
     owner: dict[str, str] = {}
     for p, classes in found.items():
         for c in classes:
@@ -92,7 +103,7 @@ def _split_classes(path: Path, split: str, least: int, problems: Problems) -> tu
                     f"the class {c.name!r} of {path} is in {owner[same_name(c.name)]} and in {p}; a class to be "
                     f"learned from a few examples must be new: put all its pictures into one of them"
                 )
-    wanted = sorted(parts) if split == "all" else [split]
+    wanted = list(found) if split == "all" else [split]
     classes = [c for p in wanted for c in find_classes(parts[p], problems, least)]
     names = ", ".join(str(parts[p].name) for p in wanted)
     return classes, f"{len(classes)} classes of {path.resolve().name} in {names}"

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..errors import UserError
-from .resize import area_resize
+from .resize import area_resize, check_size
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +67,7 @@ class Images:
 
     def resized(self, size: int) -> Images:
         """The same pictures with sides of `size` pixels, by area averages."""
+        check_size(size)
         return replace(self, pixels=area_resize(self.pixels, size, size))
 
     def select(self, classes: Sequence[int] | Tensor) -> Images:

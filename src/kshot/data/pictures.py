@@ -97,7 +97,8 @@ def fit(picture: Image, size: int, channels: int) -> Tensor:
     """A picture as a square of `size` pixels: uint8 [channels, size, size].
 
     The whole picture is kept, in its proportions, and centred; what stays free has the median of its border. It is
-    made smaller by area averages, like Omniglot, or larger by bilinear interpolation.
+    made smaller by area averages, like Omniglot (of a coarser copy when it is more than 16 times too large), or
+    larger by bilinear interpolation.
     """
     from PIL import Image
 
