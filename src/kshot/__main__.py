@@ -1,0 +1,5 @@
+"""`python -m kshot` is the `kshot` command."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,54 @@
+"""The commands."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from .evaluate import compare_command, evaluate_command
+from .group import RootGroup
+from .listing import list_command
+from .predict import predict_command
+from .train import TrainGroup
+
+app = typer.Typer(
+    cls=RootGroup,
+    help="kshot learns to learn: it trains a model over many small tasks, so that a new task is learned from a few "
+    "examples of each class.",
+    epilog="Begin with `kshot run`: it needs no data and takes four minutes. Every command explains itself: "
+    "`kshot train --help`.",
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def root(
+    ctx: typer.Context, version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False
+) -> None:
+    """Print the version or, without a command, the help."""
+    if version:
+        show_version()
+        raise typer.Exit()
+    if ctx.invoked_subcommand is None:
+        typer.echo(ctx.get_help())
+
+
+@app.command("version")
+def show_version() -> None:
+    """Print the version of kshot."""
+    from .. import __version__
+
+    typer.echo(f"kshot {__version__}")
+
+
+app.command("list")(list_command)
+app.command("evaluate")(evaluate_command())
+app.command("predict")(predict_command())
+app.command("compare")(compare_command())
+app.add_typer(
+    typer.Typer(cls=TrainGroup, no_args_is_help=False),
+    name="train",
+    help="Meta-train a method: kshot train METHOD --data NAME --out DIR.",
+)

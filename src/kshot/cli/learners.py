@@ -1,0 +1,103 @@
+"""What stands in the place of RUN on the command line: a run folder, or a method that needs no training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import UserError, unknown
+from .flags import given
+from .sources import SPLITS, data_choice, task_choice
+
+if TYPE_CHECKING:
+    from ..methods.base import Method
+    from ..tasks import TaskSource, TaskSpec
+    from ..training import Run
+
+
+@dataclass(frozen=True)
+class Learner:
+    """A method for the tasks to come.
+
+    Attributes:
+        name: as the user called it.
+        run: the run it comes from; None for a method without training.
+        build: the method for the tasks of a spec.
+    """
+
+    name: str
+    run: Run | None
+    build: Callable[[TaskSpec], Method]
+
+    @property
+    def input_shape(self) -> tuple[int, ...] | None:
+        """(C, H, W) of the inputs it was trained on; None if it takes any."""
+        return tuple(self.run.config["spec"]["input_shape"]) if self.run else None
+
+    def method(self, source: TaskSource) -> Method:
+        """The method, after checking that it fits the tasks."""
+        shape, wanted = source.spec.input_shape, self.input_shape
+        if wanted is not None and shape != wanted:
+            hint = f"; add --size {wanted[1]}" if len(shape) == len(wanted) == 3 and shape[1] != wanted[1] else ""
+            raise UserError(
+                f"{self.name} was trained on inputs of shape {wanted}, and those of {source.name} are {shape}{hint}"
+            )
+        return self.build(source.spec)
+
+
+def find_learner(name: str, device: str = "cpu", options: Mapping[str, Any] | None = None) -> Learner:
+    """The run or the method of that name.
+
+    Args:
+        name: a run folder, or the registry name of a method that needs no training.
+        device: where the weights go.
+        options: the method's own arguments; only for one without training.
+    """
+    from ..methods import METHODS, build_method
+
+    if not Path(name).exists() and name in METHODS:
+        if METHODS[name].about.meta_trained:
+            raise UserError(
+                f"{name} has to be trained first: kshot train {name} --data glyphs --out runs/{name}, and then give "
+                f"the folder runs/{name}"
+            )
+        return Learner(name, None, lambda spec: build_method(name, spec, **(options or {})))
+    if not Path(name).exists() and "/" not in name:
+        free = [n for n, m in METHODS.items() if not m.about.meta_trained]
+        raise unknown("run folder or method", name, [*free, *_folders()])
+    from ..training import load_run
+
+    if options:
+        raise UserError(f"{name} is a run: its options were fixed in training; leave out --option")
+    run = load_run(name, device)
+    return Learner(name, run, lambda spec: run.method)
+
+
+def _folders() -> list[str]:
+    """Run folders near here, to offer one for a misspelt name."""
+    return [str(p.parent) for pattern in ("*/config.yaml", "*/*/config.yaml") for p in Path().glob(pattern)]
+
+
+def evaluation_source(learner: Learner, values: Mapping[str, Any], device: str) -> TaskSource:
+    """The tasks that the user asked for: those of the run where nothing else was said."""
+    from ..data import load
+    from ..tasks import make_source
+
+    split = values["split"]
+    if split not in SPLITS:
+        raise unknown("split", split, SPLITS)
+    data, tasks = data_choice(values), {**task_choice(values), "seed": values["seed"]}
+    if learner.run is None:
+        if "spec" not in data:
+            raise UserError(f"{learner.name} knows no data of its own: add --data NAME (see `kshot list data`)")
+        spec = data.pop("spec")
+        if "data_dir" in data:
+            data["data_dir"] = Path(data["data_dir"])
+        return make_source(load(spec, split, device=device, **data), split=split, device=device, **tasks)
+    other = given(values, ("data",)) and {"data": data.pop("spec")}
+    shape = learner.input_shape or ()
+    if other and "size" not in data and len(shape) == 3:
+        data["size"] = shape[1]
+    return learner.run.source(split, device=device, **other, **data, **tasks)

@@ -1,0 +1,88 @@
+"""`kshot list`: what there is."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ..errors import unknown
+from .console import emit, table
+from .docs import summary
+
+KINDS = ("methods", "data", "backbones", "recipes")
+
+
+def list_command(
+    what: Annotated[str, typer.Argument(help="methods, data, backbones or recipes; all of them by default.")] = "",
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Show the methods, data sets, backbones and recipes that there are."""
+    if what and what not in KINDS:
+        raise unknown("list", what, KINDS)
+    wanted = [what] if what else list(KINDS)
+    found = {kind: ROWS[kind]() for kind in wanted}
+    if json:
+        emit(found[what] if what else found)
+        return
+    for kind, rows in found.items():
+        columns = [c for c in (rows[0] if rows else {"name": ""}) if c not in HIDDEN]
+        table(columns, [[_word(row[c]) for c in columns] for row in rows], title=kind)
+
+
+HIDDEN = ("source", "options")  # of interest to programs
+
+
+def _word(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _methods() -> list[dict[str, object]]:
+    from ..methods import METHODS, method_options
+
+    return [
+        {
+            "name": name,
+            "what it does": method.about.idea,
+            "training": method.about.meta_trained,
+            "any way": not method.about.fixed_way,
+            "transductive mode": method.about.transductive,
+            "learns": list(method.about.targets),
+            "source": method.about.source,
+            "options": list(method_options(name)),
+        }
+        for name, method in METHODS.items()
+    ]
+
+
+def _data() -> list[dict[str, object]]:
+    from ..data import DATASETS
+
+    rows: list[dict[str, object]] = [{"name": n, "what it is": summary(loader)} for n, loader in DATASETS.items()]
+    rows.append({"name": "FOLDER", "what it is": "Your pictures: a folder of class folders, FOLDER/<class>/*.png."})
+    rows.append({"name": "FILE.npz", "what it is": "Your arrays."})
+    return rows
+
+
+def _backbones() -> list[dict[str, object]]:
+    from ..backbones import BACKBONES
+    from .train import backbone_flags
+
+    rows: list[dict[str, object]] = [
+        {"name": n, "what it is": summary(make), "options": [f.name for f in backbone_flags({n: make})]}
+        for n, make in BACKBONES.items()
+    ]
+    own = "Your own: a function of yours that returns a torch.nn.Module from inputs to vectors."
+    rows.append({"name": "package.module:function", "what it is": own, "options": []})
+    return rows
+
+
+def _recipes() -> list[dict[str, object]]:
+    from .recipes import RECIPES
+
+    return [{"name": r.name, "what it does": r.what, "command": r.command} for r in RECIPES]
+
+
+ROWS = {"methods": _methods, "data": _data, "backbones": _backbones, "recipes": _recipes}

@@ -1,0 +1,113 @@
+"""Labels for pictures that nobody has labelled: one task from folders, any method."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ..data.folder import read_images, read_support
+from ..data.pictures import ink_high
+from ..data.problems import Problems
+from ..errors import UserError
+from ..methods.base import Method
+from .report import Json
+from .score import evaluating
+
+QUERIES_AT_ONCE = 128
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a method says of one picture.
+
+    Attributes:
+        path: the picture's file.
+        label: the most probable class.
+        probability: of that class.
+        probabilities: of every class, by name.
+    """
+
+    path: str
+    label: str
+    probability: float
+    probabilities: dict[str, float]
+
+    def as_dict(self) -> dict[str, Json]:
+        """What `--json` prints."""
+        return {
+            "path": self.path,
+            "label": self.label,
+            "probability": self.probability,
+            "probabilities": dict(self.probabilities),
+        }
+
+
+def probabilities(
+    method: Method, xs: Tensor, ys: Tensor, xq: Tensor, *, transductive: bool = False, batch: int = QUERIES_AT_ONCE
+) -> Tensor:
+    """The probability of every label for every query of one task: float32 [Q, N], on the CPU.
+
+    Args:
+        xs, ys: support inputs [S, ...] and labels 0..N-1 [S].
+        xq: queries [Q, ...].
+        transductive: all queries are seen together; otherwise they are predicted `batch` at a time.
+    """
+    if transductive and not method.about.transductive:
+        raise UserError(f"{method.about.title} has no transductive mode: leave out --transductive")
+    with evaluating(method):
+        state = method.adapt(xs[None], ys[None], int(ys.max()) + 1)
+        pieces = [xq] if transductive else xq.split(batch)
+        mode = {"transductive": True} if transductive else {}
+        logits = torch.cat([method.predict(state, piece[None], **mode)[0] for piece in pieces])  # [Q, N]
+    return logits.float().softmax(-1).cpu()
+
+
+def predict_folders(
+    method: Method,
+    support: Path,
+    query: Path | Sequence[Path],
+    *,
+    input_shape: tuple[int, ...] | None = None,
+    size: int | None = None,
+    invert: Literal["auto", "yes", "no"] = "auto",
+    skip_bad: bool = False,
+    transductive: bool = False,
+    device: torch.device | str = "cpu",
+) -> tuple[list[Prediction], list[str]]:
+    """Learn the classes of `support/<class>/*` and label the pictures of `query`.
+
+    Args:
+        method: trained, or one that needs no training.
+        support: a folder of class folders.
+        query: a folder of pictures, or picture files.
+        input_shape: (C, H, W) of the method's inputs; by default as the support pictures suggest.
+        size: side of the pictures where input_shape does not say.
+        invert: whether dark ink on light paper becomes high ink, as in training; auto decides for all pictures at once.
+        skip_bad: leave out unusable files instead of stopping at the first.
+        transductive: the queries are seen together (they help each other's normalisation).
+        device: where to compute.
+
+    Returns:
+        the predictions, in the order of the files, and a message for each file that was left out.
+    """
+    if input_shape is not None and len(input_shape) != 3:
+        raise UserError(f"this model was trained on inputs of shape {input_shape}, not on pictures: nothing to predict")
+    size = size if input_shape is None else input_shape[1]
+    channels = None if input_shape is None else input_shape[0]
+    problems = Problems(skip=skip_bad)
+    xs, ys, names = read_support(support, size, channels, "no", problems)
+    xq, files = read_images(query, xs.shape[-1], xs.shape[1], "no", problems)
+    both = ink_high(torch.cat([xs, xq]), invert)
+    xs, xq = both[: len(xs)], both[len(xs) :]
+    method.to(device)
+    p = probabilities(method, xs.to(device), ys.to(device), xq.to(device), transductive=transductive)
+    found = []
+    for file, row in zip(files, p.tolist()):
+        best = max(range(len(names)), key=row.__getitem__)
+        found.append(Prediction(str(file), names[best], row[best], dict(zip(names, row))))
+    return found, list(problems.messages)
