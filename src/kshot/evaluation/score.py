@@ -99,16 +99,16 @@ def score_tasks(
         raise UserError(f"need at least one task and a batch of at least one; got {len(indices)} tasks, batch={batch}")
     measure = measure_by_name(source.measure).function
     values: list[Tensor] = []
-    digest, done, start = 0, 0, time.monotonic()
+    sums, done, start = {"classes": 0, "yq": 0}, 0, time.monotonic()
     with evaluating(method):
         for piece in chunks(source, indices, batch):
             tasks = source.batch(piece).to(device)
             values.append(measure(predictions(method, tasks, transductive), tasks.yq))
-            for part in (tasks.classes, tasks.yq):
-                digest = zlib.crc32(part.cpu().contiguous().numpy().tobytes(), digest)
+            for name, part in (("classes", tasks.classes), ("yq", tasks.yq)):
+                sums[name] = zlib.crc32(part.cpu().contiguous().numpy().tobytes(), sums[name])
             done += len(piece)
             if on_chunk is not None:
                 on_chunk(done)
             if max_seconds is not None and time.monotonic() - start > max_seconds:
                 break
-    return Scores(torch.cat(values).cpu(), f"{digest:08x}")
+    return Scores(torch.cat(values).cpu(), "".join(f"{n:08x}" for n in sums.values()))

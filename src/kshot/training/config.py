@@ -15,6 +15,7 @@ from ..errors import UserError, unknown
 from ..methods import build_method, default_backbone, method_options
 from ..methods.base import Method
 from ..tasks import TaskSource, TaskSpec, make_source
+from . import distributed
 from .callbacks import Callback
 from .settings import Settings
 from .trainer import TrainResult, train
@@ -148,23 +149,27 @@ def start(
     callbacks: Sequence[Callback] = (),
     progress: bool | None = None,
 ) -> TrainResult:
-    """Train what a RunConfig describes: load the data, build the method, train it into the run folder `out`."""
+    """Train what a RunConfig describes: load the data, build the method, train it into the run folder `out`.
+
+    Under torchrun, the processes train one model together.
+    """
     config = config.complete()
-    source, validation = config.sources()
-    if config.backbone is None:
-        config = replace(config, backbone=default_backbone(config.method, source.spec))
-    return train(
-        config.build(source.spec),
-        source,
-        validation=validation,
-        out=out,
-        config={**config.to_dict(), "spec": _plain(asdict(source.spec))},
-        resume=resume,
-        overwrite=overwrite,
-        callbacks=callbacks,
-        progress=progress,
-        **config.training,
-    )
+    with distributed.from_environment(config.training["device"]):
+        source, validation = config.sources()
+        if config.backbone is None:
+            config = replace(config, backbone=default_backbone(config.method, source.spec))
+        return train(
+            config.build(source.spec),
+            source,
+            validation=validation,
+            out=out,
+            config={**config.to_dict(), "spec": _plain(asdict(source.spec))},
+            resume=resume,
+            overwrite=overwrite,
+            callbacks=callbacks,
+            progress=progress,
+            **config.training,
+        )
 
 
 def _known(kind: str, given: dict[str, Any], known: Any) -> None:

@@ -23,7 +23,6 @@ from .folder import RunFolder
 from .interrupt import Interrupted, InterruptFlag
 from .optimisers import build_optimizer, optimizer_tensors, restore_optimizer
 from .randomness import step_randomness
-from .schedules import build_schedule
 from .settings import Settings
 from .window import Diverged, Window, all_finite
 
@@ -57,13 +56,7 @@ class Loop:
             weight_decay=settings.weight_decay,
             momentum=settings.momentum,
         )
-        self.factor = build_schedule(
-            settings.schedule,
-            settings.steps,
-            warmup=settings.warmup,
-            decay_every=settings.decay_every,
-            decay_factor=settings.decay_factor,
-        )
+        self.factor = settings.build_schedule()
         self.progress = Progress(method, settings.steps)
         self.window = Window()
         self.best: dict[str, Tensor] = {}
@@ -145,7 +138,7 @@ class Loop:
             self._checkpoint()
 
     def _log(self) -> None:
-        self._check_finite()
+        self._check_finite(self.window.first_bad(distributed.mean))
         means = self.window.means()
         count = self.settings.tasks * (self.progress.step - self.window.start)
         now = self._seconds()
@@ -182,15 +175,12 @@ class Loop:
         self.logged += progress.seconds - began
         self._call("on_validation")
 
-    def _check_finite(self) -> None:
+    def _check_finite(self, bad: tuple[int, float] | None) -> None:
         """Stop a training whose loss or weights are not numbers any more, before they can reach a checkpoint."""
-        bad = self.window.first_bad()
         if bad is not None:
             what = f"the loss of step {bad[0]} is {bad[1]}"
         elif not all_finite(list(self.method.state_dict().values())):
-            what = (
-                f"the weights are not finite after step {self.progress.step} (the step was after {self.window.start})"
-            )
+            what = f"the weights became NaN or infinite in the steps {self.window.start + 1} to {self.progress.step}"
         else:
             return
         if self.folder is None:
@@ -213,7 +203,7 @@ class Loop:
         if self.folder is None:
             return
         if self.window.values:
-            self._check_finite()
+            self._check_finite(self.window.first_bad())  # only process 0 is here
         self.progress.seconds = self._seconds()
         self._call("on_checkpoint")
         progress = self.progress

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from ..errors import UserError, unknown
+from ..errors import unknown
 
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"adam": Adam, "adamw": AdamW, "sgd": SGD}
 
@@ -21,8 +21,6 @@ def build_optimizer(
         raise unknown("optimizer", name, OPTIMIZERS)
     if name == "sgd":
         return SGD(parameters, lr=lr, weight_decay=weight_decay, momentum=momentum)
-    if momentum:
-        raise UserError(f"{name} has no momentum to set; got momentum={momentum}. Use optimizer sgd or leave it out")
     return OPTIMIZERS[name](parameters, lr=lr, weight_decay=weight_decay)
 
 

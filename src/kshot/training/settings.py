@@ -7,7 +7,7 @@ from typing import Any, get_type_hints
 
 from ..errors import UserError, unknown
 from .optimisers import OPTIMIZERS
-from .schedules import SCHEDULES
+from .schedules import Factor, build_schedule
 
 # What may differ between a run and its resumption: none of these changes the weights.
 FREE = ("checkpoint_every", "max_minutes", "device")
@@ -49,8 +49,6 @@ class Settings:
                 raise UserError(f"{name} must be of type {kind}; got {value!r}")
         if self.optimizer not in OPTIMIZERS:
             raise unknown("optimizer", self.optimizer, OPTIMIZERS)
-        if self.schedule not in SCHEDULES:
-            raise unknown("schedule", self.schedule, SCHEDULES)
         whole = ("steps", "tasks", "decay_every", "val_every", "val_tasks", "patience", "log_every", "checkpoint_every")
         for name in whole:
             value = getattr(self, name)
@@ -63,6 +61,19 @@ class Settings:
         for name in ("weight_decay", "momentum"):
             if not getattr(self, name) >= 0:
                 raise UserError(f"{name} must be at least 0; got {getattr(self, name)}")
+        if self.momentum and self.optimizer != "sgd":
+            raise UserError(f"{self.optimizer} has no momentum to set; got {self.momentum}. Use optimizer sgd")
+        self.build_schedule()
+
+    def build_schedule(self) -> Factor:
+        """The factor of the learning rate at every step."""
+        return build_schedule(
+            self.schedule,
+            self.steps,
+            warmup=self.warmup,
+            decay_every=self.decay_every,
+            decay_factor=self.decay_factor,
+        )
 
     @property
     def validate_every(self) -> int:

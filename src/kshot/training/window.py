@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -41,11 +41,15 @@ class Window:
         means = {name: float(t.mean()) for name, t in sorted(stacked.items())}
         return {name: value * 100 if name == "accuracy" else value for name, value in means.items()}
 
-    def first_bad(self) -> tuple[int, float] | None:
-        """The first step whose loss is not finite, and that loss. Waits for the device."""
+    def first_bad(self, average: Callable[[Tensor], Tensor] = lambda t: t) -> tuple[int, float] | None:
+        """The first step whose loss is not finite, and that loss. Waits for the device.
+
+        Args:
+            average: over the processes, where all of them are here.
+        """
         if not self.values.get("loss"):
             return None
-        loss = distributed.mean(torch.stack(self.values["loss"]).double())
+        loss = average(torch.stack(self.values["loss"]).double())
         bad = (~loss.isfinite()).nonzero()
         return None if len(bad) == 0 else (self.start + 1 + int(bad[0, 0]), float(loss[bad[0, 0]]))
 

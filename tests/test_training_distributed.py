@@ -1,0 +1,57 @@
+"""Two processes train the same weights as one: tasks are shared out, gradients and running statistics averaged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from safetensors.torch import load_file
+from torch import nn
+
+from kshot.errors import UserError
+from kshot.methods.base import Method
+from kshot.training import train
+from training_support import Blobs, fast_processes, metrics, small_method, small_training
+
+
+def method() -> Method:
+    """With a parameter that never has a gradient."""
+    made = small_method()
+    made.register_parameter("unused", nn.Parameter(torch.ones(2)))
+    return made
+
+
+def work(rank: int, world: int, folder: Path) -> None:
+    """What process `rank` of `world` does."""
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=world)
+    try:
+        small_training(folder / "two", 14, patience=None, max_minutes=1e-6, method=method())
+        small_training(folder / "two", 14, patience=None, resume=True, method=method())
+        try:
+            train(method(), Blobs(), steps=1, tasks=3)
+        except UserError as error:
+            (folder / f"refused{rank}").write_text(str(error))
+    finally:
+        dist.destroy_process_group()
+
+
+def test_two_processes_train_the_same_weights_as_one(tmp_path: Path) -> None:
+    context = fast_processes()
+    processes = [context.Process(target=work, args=(rank, 2, tmp_path)) for rank in range(2)]
+    for process in processes:
+        process.start()
+    small_training(tmp_path / "one", 14, patience=None, method=method())
+    for process in processes:
+        process.join(120)
+        assert process.exitcode == 0
+    two, one = (load_file(tmp_path / name / "last.safetensors") for name in ("two", "one"))
+    assert two.keys() == one.keys()
+    for name in one:
+        torch.testing.assert_close(two[name], one[name], rtol=1e-4, atol=1e-5)
+    for a, b in zip(metrics(tmp_path / "two"), metrics(tmp_path / "one")):
+        assert a.keys() == b.keys()
+        assert all(abs(a[k] - b[k]) < 1e-3 for k in a)
+    for rank in range(2):
+        assert "tasks must be a multiple of the 2 processes; got 3" in (tmp_path / f"refused{rank}").read_text()
