@@ -84,9 +84,11 @@ def query_loss(output: Tensor, yq: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
     return loss, {"loss": loss.detach(), "accuracy": accuracy}
 
 
-def as_input(x: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+def as_input(x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
     """Network input: uint8 images 0..255 become floats 0..1, everything else is passed on in the wanted type."""
-    return x.to(dtype) / 255 if x.dtype == torch.uint8 else x.to(dtype)
+    if x.dtype == torch.uint8:
+        return x.to(dtype or torch.float32) / 255
+    return x.to(dtype or x.dtype)
 
 
 def check_way(method: Method, expected: int, way: int) -> None:

@@ -35,7 +35,7 @@ class MetricMethod(Method):
 
     def embed(self, x: Tensor) -> Tensor:
         """f of every input: [T, P, ...] -> [T, P, D]."""
-        flat = as_input(x.flatten(0, 1), next(self.parameters(), torch.empty(0)).dtype)
+        flat = as_input(x.flatten(0, 1), next(self.backbone.parameters()).dtype)
         return self.backbone(flat).unflatten(0, x.shape[:2])
 
     def score(self, support: Embedded, features: Tensor) -> Tensor:

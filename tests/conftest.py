@@ -1,0 +1,41 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def find_data() -> Path | None:
+    """The folder of real data: KSHOT_DATA, or ../shared/data beside the checkout when it exists."""
+    named = os.environ.get("KSHOT_DATA")
+    for folder in [Path(named)] if named else [ROOT.parent / "shared" / "data"]:
+        if folder.is_dir():
+            return folder
+    return None
+
+
+@pytest.fixture(scope="session")
+def kshot_data() -> Path:
+    """The folder of real data; the test is skipped without it (and fails where KSHOT_REQUIRE_DATA=1)."""
+    folder = find_data()
+    if folder is None:
+        if os.environ.get("KSHOT_REQUIRE_DATA") == "1":
+            pytest.fail("KSHOT_REQUIRE_DATA=1, but neither KSHOT_DATA nor ../shared/data is a folder")
+        pytest.skip("needs real data: set KSHOT_DATA to a folder with omniglot/images_background.zip")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _global_generator_untouched() -> object:
+    """No test, and so nothing in the library, may move torch's global generator."""
+    before = torch.random.get_rng_state()
+    yield
+    after = torch.random.get_rng_state()
+    torch.random.set_rng_state(before)
+    assert torch.equal(before, after), "the global random generator was used or set"

@@ -1,0 +1,51 @@
+"""Small tasks and methods that several tests share."""
+
+from __future__ import annotations
+
+import torch
+
+from kshot.functional import random
+from kshot.methods import METHODS, Method, build_method
+from kshot.tasks import Tasks, TaskSpec
+
+SHAPE = (1, 16, 16)
+WAY = 3
+SMALL = {
+    "pretrained": {"steps": 3},
+    "maml": {"inner_steps": 2, "eval_steps": 2},
+    "fomaml": {"inner_steps": 2, "eval_steps": 2},
+    "reptile": {"inner_steps": 2, "eval_steps": 3, "inner_batch": 4, "inner_lr": 1e-2},
+}
+
+
+def noise(seed: int, *shape: int, dtype: torch.dtype = torch.float64) -> torch.Tensor:
+    """Standard normal numbers from a seed."""
+    return random.normal(random.keys(seed, torch.tensor(0), "test"), *shape).to(dtype)
+
+
+def image_tasks(
+    seed: int = 0, *, T: int = 2, shot: int = 2, query: int = 2, way: int = WAY, classes: int = 20
+) -> Tasks:
+    """Tasks of noisy pictures [T, S, 1, 16, 16] in 0..1, float64, whose classes differ; labels in shuffled order."""
+    base = noise(seed, T, way, *SHAPE)
+    parts = []
+    for i, count in enumerate((shot, query)):
+        label = random.permutation(random.keys(seed, torch.arange(T), f"order{i}"), way * count) % way  # [T, way*count]
+        at = label[..., None, None, None].expand(-1, -1, *SHAPE)
+        x = torch.sigmoid(base.gather(1, at) + 0.7 * noise(seed + 100 + i, T, way * count, *SHAPE))
+        parts += [x, label]
+    chosen = random.distinct(random.keys(seed, torch.arange(T), "classes"), way, classes)
+    return Tasks(*parts, chosen, torch.arange(T))
+
+
+def small_method(name: str, way: int = WAY, **options: object) -> Method:
+    """A method of the registry on 16-pixel pictures, in double precision and evaluation mode."""
+    backbone = {"backbone_options": {"filters": 4}} if "backbone" in METHODS[name].__init__.__annotations__ else {}
+    spec = TaskSpec(SHAPE, way, 20)
+    return build_method(name, spec, **backbone, **{**SMALL.get(name, {}), **options}).double().eval()
+
+
+def outputs(method: Method, tasks: Tasks, **mode: bool) -> torch.Tensor:
+    """Predictions for the queries of some tasks."""
+    with torch.no_grad():
+        return method.predict(method.adapt(tasks.xs, tasks.ys, tasks.way), tasks.xq, **mode)
