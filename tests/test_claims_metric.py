@@ -160,7 +160,7 @@ def test_initial_loss_of_equal_features_is_the_log_of_the_way() -> None:
         f, ys = torch.ones(1, way, D, dtype=torch.float64), torch.arange(way)[None]
         for model in (proto(), matching()):
             out = model.score(Embedded(f, ys, way), f)
-            assert float(F.cross_entropy(out.flatten(0, 1), ys.flatten())) == pytest.approx(loss, abs=1e-3)
+            assert F.cross_entropy(out.flatten(0, 1), ys.flatten()).item() == pytest.approx(loss, abs=1e-3)
 
 
 def test_nearest_neighbour_in_plain_loops() -> None:

@@ -64,7 +64,7 @@ def _imported(name: str) -> Callable[..., nn.Module]:
         ) from error
     if not callable(found):
         raise UserError(f"backbone {name!r} is not a function but {type(found).__name__}")
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def feature_size(backbone: nn.Module, input_shape: tuple[int, ...]) -> int:

@@ -21,6 +21,7 @@ from ..functional.inner import Params
 from .base import Method, as_input, check_way
 
 Engine = Literal["vmap", "loop"]
+PICTURES_AT_ONCE = 8000  # bounds the memory of queries that are each normalised beside the support set
 
 
 @dataclass(frozen=True)
@@ -97,8 +98,10 @@ class GradientMethod(Method):
         def one_query(p: Params, support: Tensor, query: Tensor) -> Tensor:
             return self.forward_with(p, torch.cat([support, query[None]]))[-1]
 
+        at_once = max(1, PICTURES_AT_ONCE // (len(xs) * (xs.shape[1] + 1)))
+
         def one_task(p: Params, support: Tensor, queries: Tensor) -> Tensor:
-            return torch.vmap(one_query, in_dims=(None, None, 0))(p, support, queries)
+            return torch.vmap(one_query, in_dims=(None, None, 0), chunk_size=at_once)(p, support, queries)
 
         return self.over_tasks(one_task, params, xs, xq)
 

@@ -1,0 +1,35 @@
+"""The same tasks and the same mathematics on a GPU (make test-gpu)."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from kshot.data.scribbles import Scribbles
+from kshot.functional import random
+from kshot.methods import METHODS
+from kshot.tasks import make_source
+from support import image_tasks, outputs, small_method
+
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
+
+
+def test_random_numbers_are_the_same_on_the_device() -> None:
+    key = random.keys(3, torch.arange(50), "test")
+    assert torch.equal(random.bits(key, 9), random.bits(key.cuda(), 9).cpu())
+    torch.testing.assert_close(random.normal(key, 9), random.normal(key.cuda(), 9).cpu())
+
+
+def test_scribbles_are_drawn_on_the_device() -> None:
+    here, there = (make_source(Scribbles(), way=5, shot=1, query=2, device=d).batch(range(4)) for d in ("cpu", "cuda"))
+    assert there.xs.is_cuda
+    assert torch.equal(here.yq, there.yq.cpu())
+    assert (here.xq.int() - there.xq.cpu().int()).abs().max() <= 2
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_methods_agree_with_the_processor(name: str) -> None:
+    method, tasks = small_method(name), image_tasks(0)
+    here = outputs(method, tasks)
+    there = outputs(method.cuda(), tasks.to("cuda")).cpu()
+    torch.testing.assert_close(here, there, rtol=1e-6, atol=1e-7)
