@@ -36,5 +36,8 @@ test-gpu: install
 bench: install
 	$(BIN)/pytest benchmarks -m 'not gpu' --benchmark-columns=median,iqr,ops
 
+results-smoke: install  ## repeat a committed result in shortened form (needs Omniglot)
+	$(BIN)/python results/smoke.py results/protonet-omniglot-random-5w1s.json
+
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

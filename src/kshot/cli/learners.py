@@ -53,7 +53,7 @@ def find_learner(name: str, device: str = "cpu", options: Mapping[str, Any] | No
     Args:
         name: a run folder, or the registry name of a method that needs no training.
         device: where the weights go.
-        options: the method's own arguments; only for one without training.
+        options: the method's own arguments; for a run, those that shall differ from the training's.
     """
     from ..methods import METHODS, build_method
 
@@ -69,9 +69,7 @@ def find_learner(name: str, device: str = "cpu", options: Mapping[str, Any] | No
         raise unknown("run folder or method", name, [*free, *_folders()])
     from ..training import load_run
 
-    if options:
-        raise UserError(f"{name} is a run: its options were fixed in training; leave out --option")
-    run = load_run(name, device)
+    run = load_run(name, device, options=options)
     return Learner(name, run, lambda spec: run.method)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,8 +53,22 @@ class Run:
         return RunConfig.from_dict(self.config).source_of(split, **{"device": self.device, **options})
 
 
-def load_run(path: Path | str, device: torch.device | str = "cpu", *, last: bool = False) -> Run:
-    """The method of a run folder with its best (or last) weights; nothing is unpickled."""
+def load_run(
+    path: Path | str,
+    device: torch.device | str = "cpu",
+    *,
+    last: bool = False,
+    options: Mapping[str, Any] | None = None,
+) -> Run:
+    """The method of a run folder with its best (or last) weights; nothing is unpickled.
+
+    Args:
+        path: the run folder.
+        device: where the weights go.
+        last: the last weights, not the best by validation.
+        options: arguments of the method that shall differ from those of the training, such as `eval_steps`; the weights
+            must still fit.
+    """
     folder = RunFolder(Path(path))
     if not folder.config.is_file():
         raise UserError(f"{path} is not a run folder: it has no {CONFIG}. Give the --out of a `kshot train`")
@@ -66,6 +81,7 @@ def load_run(path: Path | str, device: torch.device | str = "cpu", *, last: bool
     weights = folder.last if last else folder.weights
     if not weights.is_file():
         raise UserError(f"{weights} does not exist: the run was stopped before its first checkpoint; train it again")
+    config["options"] = {**config.get("options", {}), **(options or {})}
     run = RunConfig.from_dict(config)
     method = run.build(spec_from_dict(config["spec"]))
     tensors, note = load_tensors(weights)
