@@ -75,9 +75,12 @@ class GradientMethod(Method):
         """The network with the given parameters: [B, ...] -> [B, N]."""
         return functional_call(self.net, params, (x,))
 
-    def inner_loss(self, params: Params, x: Tensor, y: Tensor) -> Tensor:
-        """The loss of one task's examples x [S, ...], y [S] (or [S, D])."""
-        output = self.forward_with(params, x)
+    def start(self, count: int) -> Params:
+        """theta for each of `count` tasks, without copies: [T, ...]."""
+        return {n: p.expand(count, *p.shape) for n, p in self.parameters_now().items()}
+
+    def loss_of(self, output: Tensor, y: Tensor) -> Tensor:
+        """The mean loss of outputs [S, N] for labels [S], or of outputs [S, D] for real targets."""
         return F.mse_loss(output, y) if self.output_dim else F.cross_entropy(output, y)
 
     def over_tasks(self, f: Callable[..., Any], *stacked: Any) -> Any:

@@ -67,8 +67,8 @@ class MAML(GradientMethod):
         self.inner_steps, self.inner_lr, self.eval_steps = inner_steps, inner_lr, eval_steps
 
     def inner_loss(self, params: Params, x: Tensor, y: Tensor) -> Tensor:
-        """The summed-over-classes form of the published code, see inner_lr."""
-        return super().inner_loss(params, x, y) * (1 if self.output_dim else self.way)
+        """The loss of the inner steps: summed over classes, averaged over shots, see inner_lr."""
+        return self.loss_of(self.forward_with(params, x), y) * (1 if self.output_dim else self.way)
 
     def adapt_path(self, xs: Tensor, ys: Tensor, way: int, steps: int) -> list[Params]:
         """theta_0..theta_k of every task."""
@@ -86,7 +86,7 @@ class MAML(GradientMethod):
             )
             return [{n: p[n] for n in self.adapted} for p in steps_taken[1:]]
 
-        start = {n: p.expand(len(x), *p.shape) for n, p in theta.items()}
+        start = self.start(len(x))
         return [start, *(start | a for a in (self.over_tasks(path, x, y) if steps else []))]
 
     def adapt(self, xs: Tensor, ys: Tensor, way: int) -> Adapted:

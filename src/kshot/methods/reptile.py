@@ -15,7 +15,7 @@ from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.func import grad
+from torch.func import grad_and_value
 
 from ..functional import random
 from ..functional.inner import Params, adam_step
@@ -104,8 +104,8 @@ class Reptile(GradientMethod):
         orders = [random.permutation(random.fold(key, torch.tensor(e)), examples) for e in range(max(1, epochs))]
         return torch.cat(orders, -1)[:, : steps * size].unflatten(-1, (steps, size))
 
-    def descend(self, x: Tensor, y: Tensor, picks: Tensor) -> tuple[list[Params], Params]:
-        """Parameters after 1, 2, ... minibatch steps on every task, stacked [T, ...], and the last moments.
+    def descend(self, x: Tensor, y: Tensor, picks: Tensor) -> tuple[list[Params], Params, Tensor]:
+        """Parameters after 0, 1, ... minibatch steps on every task, stacked [T, ...], the last moments and outputs.
 
         Args:
             x: [T, P, ...], network inputs.
@@ -115,43 +115,44 @@ class Reptile(GradientMethod):
         theta = {n: p.detach() for n, p in self.parameters_now().items()}
         moments, count = self.moments()
 
-        def one_task(x: Tensor, y: Tensor, picks: Tensor) -> tuple[list[Params], Params]:
+        def one_task(x: Tensor, y: Tensor, picks: Tensor) -> tuple[list[Params], Params, Tensor]:
             params, second, path = theta, moments, []
             for step, at in enumerate(picks.unbind(0)):
                 fixed = {n: p for n, p in params.items() if n not in second}
 
-                def loss(a: Params, fixed: Params = fixed, at: Tensor = at) -> Tensor:
-                    return self.inner_loss(fixed | a, x[at], y[at])
+                def loss(a: Params, fixed: Params = fixed, at: Tensor = at) -> tuple[Tensor, Tensor]:
+                    output = self.forward_with(fixed | a, x[at])
+                    return self.loss_of(output, y[at]), output.detach()
 
-                g = grad(loss)({n: params[n] for n in self.adapted})
+                g, (_, output) = grad_and_value(loss, has_aux=True)({n: params[n] for n in self.adapted})
                 if self.inner_optimizer == "adam":
                     params, second = adam_step(params, g, second, count + step + 1, lr=self.inner_lr)
                 else:
                     params = params | {n: params[n] - self.inner_lr * g[n] for n in g}
                 path.append({n: params[n] for n in self.adapted})
-            return path, {n: v + torch.zeros_like(g[n]) for n, v in second.items()}
+            return path, {n: v + torch.zeros_like(g[n]) for n, v in second.items()}, output
 
-        path, second = self.over_tasks(one_task, x, y, picks.to(x.device))
-        start = {n: p.expand(len(x), *p.shape) for n, p in theta.items()}
-        return [start, *(start | p for p in path)], second
+        path, second, output = self.over_tasks(one_task, x, y, picks.to(x.device))
+        start = self.start(len(x))
+        return [start, *(start | p for p in path)], second, output
 
     def adapt_path(self, xs: Tensor, ys: Tensor, way: int, steps: int) -> list[Params]:
         """phi and the parameters after every minibatch step on the support set."""
         x, y = self.check(xs, ys, way)
         picks = self.minibatches(torch.arange(1), x.shape[1], steps, self.eval_batch).expand(len(x), -1, -1)
-        return self.descend(x, y, picks)[0] if steps else [self.descend(x, y, picks[:, :0])[0][0]]
+        return self.descend(x, y, picks)[0] if steps else [self.start(len(x))]
 
     def adapt(self, xs: Tensor, ys: Tensor, way: int) -> Adapted:
         """`eval_steps` minibatch steps on the support set."""
         return Adapted(self.adapt_path(xs, ys, way, self.eval_steps)[-1], xs)
 
     def meta_step(self, tasks: Tasks) -> dict[str, Tensor]:
-        """Fill `.grad` with the mean of (phi - W) / alpha over the tasks; measures are those of W on its own task."""
+        """Fill `.grad` with the mean of (phi - W) / alpha over the tasks; the measures are of the last minibatches."""
         xs, ys = self.check(tasks.xs, tasks.ys, tasks.way)
         xq, yq = self.check(tasks.xq, tasks.yq, tasks.way)
         x, y = torch.cat([xs, xq], 1), torch.cat([ys, yq], 1)  # [T, S+Q, ...]
         picks = self.minibatches(tasks.indices.cpu(), x.shape[1], self.inner_steps, self.inner_batch)
-        path, second = self.descend(x, y, picks)
+        path, second, output = self.descend(x, y, picks)
         for name, p in self.net.named_parameters():
             if name in self.moment_names:
                 p.grad = (p.detach() - path[-1][name].mean(0)) / self.inner_lr
@@ -159,6 +160,4 @@ class Reptile(GradientMethod):
             for name, buffer in self.moment_names.items():
                 self.get_buffer(buffer).copy_(second[name].mean(0))
             self.get_buffer("moment_count").add_(self.inner_steps)
-        with torch.no_grad():
-            output = self.outputs(path[-1], x, x, transductive=True)
-        return query_loss(output, y)[1]
+        return query_loss(output, torch.stack([t[p] for t, p in zip(y, picks[:, -1])]))[1]
