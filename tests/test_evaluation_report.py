@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -156,6 +157,12 @@ def test_a_single_task_has_no_interval_and_its_json_is_still_json() -> None:
     assert "+- ?" in str(report)
     with pytest.raises(UserError, match="episodes must be at least 1"):
         evaluate(small_method(), Blobs(), episodes=0)
+
+
+def test_an_error_that_overflowed_is_null_in_json() -> None:
+    report = replace(evaluate(small_method(), Blobs(), episodes=2), measure="mse", value=math.inf, ci95=math.nan)
+    document = json.loads(report.to_json())
+    assert (document["mse"], document["ci95"]) == (None, None)
 
 
 def test_the_report_in_words() -> None:

@@ -23,16 +23,17 @@ def measure(code: str) -> tuple[float, str]:
     return float(seconds), heavy
 
 
-def test_import_kshot_takes_less_than_a_third_of_a_second_beyond_torch() -> None:
+def test_import_kshot_takes_less_than_a_third_of_a_second_beyond_torch_and_loads_nothing_heavy() -> None:
     runs = []
-    for _ in range(3):  # the best of several: other programs only make it slower
-        runs.append(measure(CODE)[0])
-        if runs[-1] < 0.3:
+    for _ in range(5):  # the best of several: other programs only make it slower
+        seconds, heavy = measure(CODE)
+        assert heavy == ""
+        runs.append(seconds)
+        if seconds < 0.3:
             break
     assert min(runs) < 0.3, runs
 
 
-def test_nothing_heavy_is_imported_before_it_is_used() -> None:
-    assert measure(CODE)[1] == ""
-    everything = "import kshot.cli, kshot.evaluation, kshot.methods, kshot.tasks, kshot.training"
-    assert measure(CODE.replace("import kshot\n", everything + "\n"))[1].split() in ([], ["rich", "typer"], ["typer"])
+def test_the_parts_of_the_library_load_nothing_heavy_before_they_use_it() -> None:
+    everything = "import kshot.evaluation, kshot.methods, kshot.tasks, kshot.training"
+    assert measure(CODE.replace("import kshot\n", everything + "\n"))[1] == ""

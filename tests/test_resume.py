@@ -115,6 +115,39 @@ class Refusing(Blobs):
         raise AssertionError("no task was needed")
 
 
+def test_a_run_killed_between_its_last_checkpoint_and_its_weights_gets_them(tmp_path: Path) -> None:
+    small_training(tmp_path / "a", 30)
+    small_training(tmp_path / "b", 30)
+    for name in ("last.safetensors", "weights.safetensors"):
+        (tmp_path / "a" / name).unlink()
+    small_training(tmp_path / "a", 30, resume=True)
+    same_run(tmp_path / "a", tmp_path / "b")
+
+
+def test_going_on_with_other_rounding_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small_training(tmp_path, 8, max_minutes=1e-6)
+    threads = torch.get_num_threads()
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads + 1)
+    with pytest.warns(UserWarning, match=rf"other rounding than it began \(threads {threads} became {threads + 1}\)"):
+        small_training(tmp_path, 8, resume=True)
+
+
+def test_patience_is_counted_over_resumes(tmp_path: Path) -> None:
+    """lr so small that no validation is better than the first."""
+    options = {"lr": 1e-12, "val_every": 5, "patience": 4}
+    for stop in (8, 12, 13, 19, None):
+        heard = [] if stop is None else [At(stop, lambda progress: os.kill(os.getpid(), signal.SIGINT))]
+        if stop is None:
+            result = small_training(tmp_path / "a", 60, resume=True, **options)
+        else:
+            with pytest.raises(Interrupted):
+                small_training(tmp_path / "a", 60, resume=True, callbacks=heard, **options)
+    assert (result.step, result.best_step) == (25, 5)
+    assert "patience" in result.reason
+    small_training(tmp_path / "b", 60, **options)
+    same_run(tmp_path / "a", tmp_path / "b")
+
+
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
 def test_every_optimizer_resumes_bitwise_with_dropout(optimizer: str, tmp_path: Path) -> None:
     """Dropout draws from the global generator, which the training sets by step and puts back."""

@@ -7,19 +7,26 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 
 from kshot.errors import UserError
-from kshot.methods.base import Method
+from kshot.methods import ProtoNet
+from kshot.tasks import Tasks
 from kshot.training import train
 from training_support import Blobs, fast_processes, metrics, small_method, small_training
 
 
-def method() -> Method:
-    """With a parameter that never has a gradient."""
-    made = small_method()
-    made.register_parameter("unused", nn.Parameter(torch.ones(2)))
-    return made
+class Tracking(ProtoNet):
+    """Keeps a running statistic in a buffer, and a parameter that never has a gradient."""
+
+    def __init__(self) -> None:
+        super().__init__(small_method().backbone)
+        self.register_buffer("mean", torch.zeros(()))
+        self.unused = nn.Parameter(torch.ones(2))
+
+    def meta_step(self, tasks: Tasks) -> dict[str, Tensor]:
+        self.mean.lerp_(tasks.xs.mean(), 0.1)
+        return super().meta_step(tasks)
 
 
 def work(rank: int, world: int, folder: Path) -> None:
@@ -27,10 +34,10 @@ def work(rank: int, world: int, folder: Path) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=world)
     try:
-        small_training(folder / "two", 14, patience=None, max_minutes=1e-6, method=method())
-        small_training(folder / "two", 14, patience=None, resume=True, method=method())
+        small_training(folder / "two", 14, patience=None, max_minutes=1e-6, method=Tracking())
+        small_training(folder / "two", 14, patience=None, resume=True, method=Tracking())
         try:
-            train(method(), Blobs(), steps=1, tasks=3)
+            train(Tracking(), Blobs(), steps=1, tasks=3)
         except UserError as error:
             (folder / f"refused{rank}").write_text(str(error))
     finally:
@@ -42,7 +49,7 @@ def test_two_processes_train_the_same_weights_as_one(tmp_path: Path) -> None:
     processes = [context.Process(target=work, args=(rank, 2, tmp_path)) for rank in range(2)]
     for process in processes:
         process.start()
-    small_training(tmp_path / "one", 14, patience=None, method=method())
+    small_training(tmp_path / "one", 14, patience=None, method=Tracking())
     for process in processes:
         process.join(120)
         assert process.exitcode == 0

@@ -10,7 +10,7 @@ import yaml
 
 from kshot.errors import UserError
 from kshot.training.callbacks import cut_metrics
-from training_support import At, metrics, same_run, small_training
+from training_support import At, Blobs, metrics, same_run, small_training
 
 
 def test_a_folder_that_holds_a_run_is_not_overwritten(tmp_path: Path) -> None:
@@ -51,6 +51,17 @@ def test_resume_with_other_settings_names_them(tmp_path: Path) -> None:
 def test_resume_with_another_time_limit_is_allowed(tmp_path: Path) -> None:
     small_training(tmp_path, 8, max_minutes=1e-6)
     assert small_training(tmp_path, 8, resume=True, max_minutes=5.0, checkpoint_every=3).finished
+
+
+def test_a_replaced_run_is_not_resumed_into_the_new_one(tmp_path: Path) -> None:
+    """Killed right after the old run was removed, the new one starts from its first step."""
+    small_training(tmp_path, 16, lr=0.5)
+    with pytest.raises(ZeroDivisionError):
+        small_training(tmp_path, 16, overwrite=True, callbacks=[At(1, lambda progress: 1 / 0)])
+    assert sorted(p.name for p in tmp_path.rglob("*")) == [".lock", "config.yaml", "metrics.jsonl", "state"]
+    drawn = Blobs()
+    small_training(tmp_path, 16, resume=True, source=drawn)
+    assert drawn.drawn[0] == 0
 
 
 def test_resume_and_overwrite_exclude_each_other(tmp_path: Path) -> None:

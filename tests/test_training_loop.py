@@ -159,6 +159,26 @@ def test_weights_that_are_nan_stop_the_run_too(tmp_path: Path) -> None:
     assert not (tmp_path / "state" / "checkpoint.safetensors").exists()
 
 
+def test_a_validation_that_is_no_number_is_never_the_best(tmp_path: Path) -> None:
+    class Errors(Blobs):
+        measure = "mse"
+
+    class Wild(Probe):
+        def predict(self, state: int, xq: Tensor, *, transductive: bool = False) -> Tensor:
+            value = math.nan if self.weight > -1.5 else 0.0
+            return torch.full(xq.shape[:2], value)
+
+    errors = Errors()
+    result = train(
+        Wild(), Blobs(), steps=3, tasks=1, lr=1.0, optimizer="sgd", out=tmp_path,
+        validation=errors, val_every=1, val_tasks=3,
+    )  # fmt: skip
+    assert result.best_step == 2
+    values = [m["val_mse"] for m in metrics(tmp_path) if "val_mse" in m]
+    assert values[0] is None
+    assert values[1] == values[2] > 0
+
+
 def test_callbacks_are_called_in_order_and_may_stop() -> None:
     calls: list[str] = []
 

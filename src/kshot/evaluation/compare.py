@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -16,7 +15,7 @@ from ..methods.base import Method
 from ..tasks import TaskSource
 from .evaluate import evaluate
 from .measures import measure_by_name
-from .report import Json, Report
+from .report import Json, Report, finite
 
 SAME = ("measure", "data", "split", "way", "shot", "query", "seed", "episodes", "tasks_digest")
 
@@ -47,8 +46,8 @@ class Comparison:
                     "a": pair.a,
                     "b": pair.b,
                     "difference": pair.difference.mean,
-                    "ci95": _number(pair.difference.ci95),
-                    "p": _number(pair.difference.p),
+                    "ci95": finite(pair.difference.ci95),
+                    "p": finite(pair.difference.p),
                     "episodes": pair.difference.n,
                     "better": pair.better,
                 }
@@ -130,7 +129,3 @@ def compare_reports(reports: Sequence[Report]) -> Comparison:
         better = (a if (difference.mean > 0) == more else b).method if shown else None
         pairs.append(Pair(a.method, b.method, difference, better))
     return Comparison(tuple(reports), tuple(pairs))
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else value

@@ -65,11 +65,14 @@ class Report:
     values: Tensor = field(repr=False, compare=False)
 
     def as_dict(self) -> dict[str, Json]:
-        """What `--json` prints: the measure by its name, ci95 (null for a single task) and all else but the values."""
+        """What `--json` prints: the measure by its name and all else but the values of tasks.
+
+        What is no number is null: ci95 of a single task, the error of a model that overflowed.
+        """
         return {
             "method": self.method,
-            self.measure: self.value,
-            "ci95": None if math.isnan(self.ci95) else self.ci95,
+            self.measure: finite(self.value),
+            "ci95": finite(self.ci95),
             "episodes": self.episodes,
             "data": self.data,
             "split": self.split,
@@ -102,6 +105,11 @@ class Report:
             f"({self.episodes} {tasks} tasks of {self.data} {self.split}, seed {self.seed}, {mode}, "
             f"{self.wall_seconds:.1f} s)"
         )
+
+
+def finite(value: float) -> float | None:
+    """The number, or None for NaN and infinities, which JSON does not know."""
+    return value if math.isfinite(value) else None
 
 
 def _count(count: int | tuple[int, int]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -106,8 +107,9 @@ class MetricsWriter(Callback):
         self.file.close()
 
     def _write(self, progress: Progress, values: dict[str, float]) -> None:
-        line = {"step": progress.step, **values, "seconds": round(progress.seconds, 3)}
-        self.file.write(json.dumps(line) + "\n")
+        numbers = {k: v if math.isfinite(v) else None for k, v in values.items()}  # JSON knows no NaN
+        line = {"step": progress.step, **numbers, "seconds": round(progress.seconds, 3)}
+        self.file.write(json.dumps(line, allow_nan=False) + "\n")
         self.file.flush()
 
 

@@ -36,11 +36,21 @@ class RunFolder:
         """Whether anything of a run lies here."""
         return any((self.path / name).exists() for name in (CONFIG, WEIGHTS, LAST, METRICS, STATE))
 
+    def refuse_to_overwrite(self) -> None:
+        """Raise where anything lies here that a new run must not touch."""
+        if self.holds_results():
+            raise UserError(
+                f"{self.path} already holds a run. Use --resume to go on, --overwrite to replace it, or another --out"
+            )
+        if self.path.exists() and any(p.name != LOCK and p.suffix != TEMPORARY for p in self.path.iterdir()):
+            raise UserError(f"{self.path} holds other files. Choose a new or empty folder as --out")
+
     def clear(self) -> None:
-        """Remove the run, and nothing else."""
+        """Remove the run, and nothing else; the state first, so that no other run can ever go on from it."""
+        if self.state.parent.exists():
+            shutil.rmtree(self.state.parent)
         for name in (WEIGHTS, LAST, METRICS, CONFIG):
             (self.path / name).unlink(missing_ok=True)
-        shutil.rmtree(self.path / STATE, ignore_errors=True)
 
     def remove_leftovers(self) -> None:
         """Remove the temporary files of a killed writer."""
@@ -63,15 +73,13 @@ def open_run(path: Path, config: dict[str, Any], *, resume: bool, overwrite: boo
     if resume and overwrite:
         raise UserError("resume and overwrite exclude each other: one keeps the run, the other removes it")
     folder = RunFolder(path)
-    if not overwrite and not resume:
-        if folder.holds_results():
-            raise UserError(
-                f"{path} already holds a run. Use --resume to go on, --overwrite to replace it, or another --out"
-            )
-        if path.exists() and any(p.name != LOCK and p.suffix != TEMPORARY for p in path.iterdir()):
-            raise UserError(f"{path} holds other files. Choose a new or empty folder as --out")
+    fresh = not (overwrite or resume)
+    if fresh:
+        folder.refuse_to_overwrite()
     path.mkdir(parents=True, exist_ok=True)
     with _locked(path):
+        if fresh:
+            folder.refuse_to_overwrite()  # another process may have been faster
         if overwrite:
             folder.clear()
         folder.remove_leftovers()

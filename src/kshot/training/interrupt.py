@@ -26,7 +26,7 @@ class InterruptFlag:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self.main:
+        if self.main and self.before is not None:  # None: whoever embeds Python handles it
             signal.signal(signal.SIGINT, self.before)
 
     def _set(self, number: int, frame: FrameType | None) -> None:

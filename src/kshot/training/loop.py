@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,21 +10,19 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ..errors import UserError
 from ..evaluation.measures import measure_by_name
-from ..evaluation.report import Json
 from ..evaluation.score import score_tasks
 from ..functional.intervals import mean_interval
 from ..methods.base import Method
 from ..tasks import TaskSource
 from . import distributed
 from .callbacks import Callback, Progress
-from .checkpoint import load_into, load_tensors, save_tensors, split_prefix
 from .folder import RunFolder
 from .interrupt import Interrupted, InterruptFlag
-from .optimisers import build_optimizer, optimizer_tensors, restore_optimizer
+from .optimisers import build_optimizer
 from .randomness import step_randomness
 from .settings import Settings
+from .state import State, export, load_state, save_state
 from .window import Diverged, Window, all_finite
 
 SECONDS_BETWEEN_CHECKPOINTS = 30.0
@@ -62,13 +61,15 @@ class Loop:
         self.best: dict[str, Tensor] = {}
         self.finished, self.reason = False, ""
         self.saved_step: int | None = None
+        self.saved_cost = 0.0
 
     def run(self) -> None:
         """Train until done, stopped, interrupted or diverged; the method is left with its best weights."""
         modes = [(part, part.training) for part in self.method.modules()]
         try:
             if self.finished:
-                self._export()
+                if self.folder is not None:
+                    export(self.folder, self.state())
             else:
                 self._train()
         finally:
@@ -122,8 +123,8 @@ class Loop:
         validates = self.validation is not None and (last or step % settings.validate_every == 0)
         if logs:
             self._log()
-        if validates:
-            self._validate()
+        if self.validation is not None and validates:
+            self._validate(self.validation)
         # Processes agree on stopping where they meet anyway.
         if not distributed.active() or logs or validates:
             if distributed.any_of(bool(progress.stop)):
@@ -138,6 +139,7 @@ class Loop:
             self._checkpoint()
 
     def _log(self) -> None:
+        """Read the measures of the last steps, which waits for the device."""
         self._check_finite(self.window.first_bad(distributed.mean))
         means = self.window.means()
         count = self.settings.tasks * (self.progress.step - self.window.start)
@@ -151,13 +153,13 @@ class Loop:
         self.window = Window(self.progress.step)
         self._call("on_log")
 
-    def _validate(self) -> None:
-        assert self.validation is not None
-        name, progress, began = self.validation.measure, self.progress, self._seconds()
-        count = min(self.settings.val_tasks, len(self.validation))
+    def _validate(self, validation: TaskSource) -> None:
+        """Measure the first validation tasks; keep the weights if they are the best so far."""
+        name, progress, began = validation.measure, self.progress, self._seconds()
+        count = min(self.settings.val_tasks, len(validation))
         scores = score_tasks(
             self.method,
-            self.validation,
+            validation,
             distributed.share(range(count)),
             transductive=self.settings.val_transductive,
             device=self.device,
@@ -166,7 +168,7 @@ class Loop:
         progress.validation = {f"val_{name}": value, "val_ci95": half}
         more = measure_by_name(name).more_is_better
         best = progress.best_value
-        if best is None or (value > best if more else value < best):
+        if not math.isnan(value) and (best is None or (value > best if more else value < best)):
             progress.best_value, progress.best_step, progress.since_best = value, progress.step, 0
             self.best = {k: t.detach().clone() for k, t in self.method.state_dict().items()}
         else:
@@ -195,69 +197,33 @@ class Loop:
         every = self.settings.checkpoint_every
         if every is not None:
             return self.progress.step % every == 0
-        return time.monotonic() - self.saved_time > SECONDS_BETWEEN_CHECKPOINTS
+        pause = max(SECONDS_BETWEEN_CHECKPOINTS, 50 * self.saved_cost)  # at most 2 % of the time goes into them
+        return time.monotonic() - self.saved_time > pause
 
     def _checkpoint(self) -> None:
-        """Everything that resuming needs, in one file, then the weights as files of their own."""
+        """Write down everything that resuming needs; nothing that is not a number gets there."""
+        began = time.monotonic()
+        if self.folder is not None:
+            if self.window.values:
+                self._check_finite(self.window.first_bad())  # only process 0 is here
+            self.progress.seconds = self._seconds()
+            self._call("on_checkpoint")
+            save_state(self.folder, self.state())
+            self.saved_step = self.progress.step
         self.saved_time = time.monotonic()
-        if self.folder is None:
-            return
-        if self.window.values:
-            self._check_finite(self.window.first_bad())  # only process 0 is here
-        self.progress.seconds = self._seconds()
-        self._call("on_checkpoint")
-        progress = self.progress
-        tensors = {f"method.{k}": t for k, t in self.method.state_dict().items()}
-        tensors |= {f"optimizer.{k}": t for k, t in optimizer_tensors(self.optimizer).items()}
-        tensors |= {f"window.{k}": t for k, t in self.window.tensors().items()}
-        tensors |= {f"best.{k}": t for k, t in self.best.items()}
-        note: dict[str, Json] = {
-            "step": progress.step,
-            "steps": progress.steps,
-            "window_start": self.window.start,
-            "best_value": progress.best_value,
-            "best_step": progress.best_step,
-            "since_best": progress.since_best,
-            "seconds": progress.seconds,
-            "finished": self.finished,
-            "reason": self.reason if self.finished else "",
-            "measures": dict(progress.measures),
-            "threads": torch.get_num_threads(),
-            "device": str(self.device),
-            "world": distributed.world(),
-        }
-        save_tensors(self.folder.state, tensors, note)
-        self.saved_step = progress.step
-        self._export()
+        self.saved_cost = self.saved_time - began
 
-    def _export(self) -> None:
-        """last.safetensors and weights.safetensors (the best by validation, else the last)."""
-        if self.folder is None:
-            return
-        last = self.method.state_dict()
-        save_tensors(self.folder.last, last, {"step": self.progress.step})
-        best_step = self.progress.step if not self.best else self.progress.best_step
-        save_tensors(self.folder.weights, self.best or last, {"step": best_step})
+    def state(self) -> State:
+        """What resuming needs."""
+        reason = self.reason if self.finished else ""
+        return State(self.method, self.optimizer, self.window, self.progress, self.best, self.finished, reason)
 
     def resume(self, out: Path) -> None:
         """Go on from the checkpoint in a run folder, if there is one."""
-        path = RunFolder(out).state
-        if not path.exists():
-            return
-        tensors, note = load_tensors(path)
-        load_into(self.method, split_prefix(tensors, "method."), str(path))
-        restore_optimizer(self.optimizer, split_prefix(tensors, "optimizer."))
-        self.best = {k: t.to(self.device) for k, t in split_prefix(tensors, "best.").items()}
-        stored: dict[str, object] = dict(note)
-        progress = self.progress
-        for name in ("step", "best_value", "best_step", "since_best", "seconds", "measures"):
-            if name not in stored:
-                raise UserError(f"{path} lacks {name!r}: it was not written by this version of kshot")
-            setattr(progress, name, stored[name])
-        window = {k: t.to(self.device) for k, t in split_prefix(tensors, "window.").items()}
-        self.window.restore(window, int(str(stored["window_start"])))
-        self.finished, self.reason = bool(stored["finished"]), str(stored["reason"])
-        self.saved_step = progress.step
+        state = self.state()
+        if load_state(RunFolder(out), state):
+            self.best, self.finished, self.reason = state.best, state.finished, state.reason
+            self.saved_step = self.progress.step
 
     def _seconds(self) -> float:
         return self.before + time.monotonic() - self.started

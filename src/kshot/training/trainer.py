@@ -107,8 +107,8 @@ def train(
         patience: stop after so many validations without a better one.
         out: run folder to write; without it nothing is written and nothing can be resumed.
         config: what config.yaml holds beside the training's arguments (see RunConfig).
-        resume: go on with the run in `out`, or start it if there is none. The weights come out bit by bit as if it had
-            never stopped.
+        resume: go on with the run in `out`, or start it if there is none. On a CPU the weights come out bit by bit as
+            if it had never stopped.
         overwrite: replace the run in `out`.
         callbacks: see Callback.
         max_minutes: stop after this wall time of this call, with a checkpoint to resume from.
