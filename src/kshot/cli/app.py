@@ -10,6 +10,7 @@ from .evaluate import compare_command, evaluate_command
 from .group import RootGroup
 from .listing import list_command
 from .predict import predict_command
+from .run import run_command
 from .train import TrainGroup
 
 app = typer.Typer(
@@ -35,20 +36,21 @@ def root(
         typer.echo(ctx.get_help())
 
 
+app.command("run")(run_command)
+app.add_typer(
+    typer.Typer(cls=TrainGroup),
+    name="train",
+    help="Meta-train a method: kshot train METHOD --data NAME --out DIR.",
+)
+app.command("evaluate")(evaluate_command())
+app.command("predict")(predict_command())
+app.command("compare")(compare_command())
+app.command("list")(list_command)
+
+
 @app.command("version")
 def show_version() -> None:
     """Print the version of kshot."""
     from .. import __version__
 
     typer.echo(f"kshot {__version__}")
-
-
-app.command("list")(list_command)
-app.command("evaluate")(evaluate_command())
-app.command("predict")(predict_command())
-app.command("compare")(compare_command())
-app.add_typer(
-    typer.Typer(cls=TrainGroup, no_args_is_help=False),
-    name="train",
-    help="Meta-train a method: kshot train METHOD --data NAME --out DIR.",
-)

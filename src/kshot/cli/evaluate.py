@@ -34,7 +34,9 @@ def _flags(what: str) -> list[Flag]:
 def evaluate_command() -> Callable[..., None]:
     """The function behind `kshot evaluate`."""
     record = typer.Option("--record", help="also write a record of the result: a JSON file", rich_help_panel="Output")
-    option = typer.Option("--option", help="name=value: an argument of the method, such as eval_steps=10; repeat it for more")
+    option = typer.Option(
+        "--option", help="name=value: an argument of the method, such as eval_steps=10; repeat it for more"
+    )
     return command(
         _evaluate,
         [

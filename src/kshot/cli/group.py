@@ -20,6 +20,9 @@ from .console import note
 USAGE_ERROR = typer.BadParameter.__mro__[1]  # typer's own mistakes of use: a wrong flag, a missing argument
 
 
+ORDER = ("run", "train", "evaluate", "predict", "compare", "list", "version")
+
+
 class RootGroup(TyperGroup):
     """The `kshot` command itself."""
 
@@ -29,6 +32,10 @@ class RootGroup(TyperGroup):
         if found is None and not ctx.resilient_parsing and not cmd_name.startswith("-"):
             raise unknown("command", cmd_name, self.list_commands(ctx))
         return found
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names of the commands, in the order of use."""
+        return sorted(super().list_commands(ctx), key=ORDER.index)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the sub-command; Ctrl-C ends it with what the training has to say about going on."""
@@ -51,6 +58,10 @@ class RootGroup(TyperGroup):
         try:
             done = super().main(args, prog_name, complete_var, False, windows_expand_args, **extra)
             code = done if isinstance(done, int) else 0
+            sys.stdout.flush()
+        except BrokenPipeError:  # whoever read our output has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            code = 141
         except KeyboardInterrupt:
             code = 130
         except Exception as error:

@@ -20,7 +20,7 @@ def predict_command() -> Callable[..., None]:
     """The function behind `kshot predict`."""
     support = typer.Option("--support", help="the labelled examples: a folder with a folder of pictures for each class")
     query = typer.Option("--query", help="the pictures to label: a folder, or a file; repeat it for more")
-    option = typer.Option("--option", help="name=value: an argument of a method without training; repeat it for more")
+    option = typer.Option("--option", help="name=value: an argument of the method; repeat it for more")
     return command(
         _predict,
         [
@@ -49,7 +49,7 @@ def _predict(values: dict[str, Any]) -> None:
     device = use_machine(values)
     learner = find_learner(values["run"], device, pairs("--option", values["option"] or []))
     shape, size = learner.input_shape, values["size"]
-    if shape is not None:
+    if shape is not None and len(shape) == 3:
         if size not in (None, shape[1]):
             raise UserError(
                 f"{learner.name} was trained at {shape[1]} pixels; it cannot use --size {size}: leave it out"

@@ -159,10 +159,18 @@ def training_flags() -> list[Flag]:
     return flags
 
 
+def _check_backbone(name: str | None) -> None:
+    from ..backbones import BACKBONES
+
+    if name is not None and name not in BACKBONES and ":" not in name:
+        raise unknown("backbone", name, [*BACKBONES, "package.module:function"])
+
+
 def _train(name: str, own: Mapping[str, Flag], values: dict[str, Any]) -> None:
     from ..training import RunConfig, start
 
     device = use_machine(values)
+    _check_backbone(values["backbone"])  # before the data are loaded
     backbone = given(values, (f.name for f in backbone_flags()))
     backbone |= pairs("--backbone-option", values["backbone_option"] or [])
     training = {f.name: values[f.name] for f in training_flags() if values[f.name] is not None}

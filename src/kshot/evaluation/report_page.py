@@ -105,8 +105,8 @@ def figure(picture: Figure, name: str, alt: str, caption: str = "") -> str:
     for i, colour in enumerate(COLOURS):
         drawn = drawn.replace(colour, f"var(--series-{i})")
     drawn = re.sub(r"<metadata>.*?</metadata>", "", drawn, flags=re.DOTALL)
-    drawn = re.sub(r"\bid=\"(\w+)\"", rf'id="{name}-\1"', drawn)  # one document, many figures
-    drawn = re.sub(r"(url\(|href=\")#(\w+)", rf"\1#{name}-\2", drawn)
+    drawn = re.sub(r"\bid=\"([^\"]+)\"", rf'id="{name}-\1"', drawn)  # one document, many figures
+    drawn = re.sub(r"(url\(|href=\")#([\w.-]+)", rf"\1#{name}-\2", drawn)
     drawn = drawn.replace("<svg", f'<svg role="img" aria-label="{html.escape(alt)}"', 1)
     words = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
     return f'<figure><div class="wide">{drawn}</div>{words}</figure>'

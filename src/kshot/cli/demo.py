@@ -1,0 +1,165 @@
+"""What `kshot run` trains and measures: the systems of the field, small, on the built-in data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..data import load
+from ..data.curves import Sinusoid
+from ..data.images import Images
+from ..evaluation import evaluate, evaluating, mse, write_record
+from ..evaluation.measures import accuracy
+from ..methods import METHODS, build_method
+from ..tasks import TaskSource, make_source
+from ..training import Run, RunConfig, load_run
+from ..training.folder import RunFolder
+
+MINUTES = 4.0  # what the numbers below take on two cores, with everything around them
+WAYS = {5: 400, 20: 100}  # test tasks of each way
+QUERY = 15
+INNER_STEPS = 10
+SINE_SHOT, SINE_STEPS = 5, (0, 1, 5, 10)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One training of the demonstration: the name of its folder, what it is in words, and its configuration."""
+
+    name: str
+    title: str
+    config: RunConfig
+
+    @property
+    def steps(self) -> int:
+        """Outer steps."""
+        return int(self.config.training["steps"])
+
+    def done(self, out: Path) -> bool:
+        """Whether its run folder holds all steps."""
+        return RunFolder(out / self.name).state.exists() and load_run(out / self.name).train_steps == self.steps
+
+
+def scaled(count: int, minutes: float, least: int = 4) -> int:
+    """A number of steps or tasks for another time than MINUTES."""
+    return max(least, round(count * minutes / MINUTES))
+
+
+def parts(minutes: float = MINUTES, seed: int = 0) -> list[Part]:
+    """The trainings; the number of steps grows with the time."""
+
+    def glyphs(method: str, count: int, tasks: int, source: dict[str, Any], **more: Any) -> RunConfig:
+        steps = scaled(count, minutes)
+        training = {"steps": steps, "tasks": tasks, "lr": 2e-3, "schedule": "cosine"}
+        training |= {"val_every": -(-steps // 10), "val_tasks": min(80, scaled(80, minutes))}
+        return RunConfig(
+            method,
+            data={"spec": "glyphs"},
+            training=training,
+            backbone_options={"filters": 32},
+            source=source,
+            validation={"way": 5, "query": 5},
+            seed=seed,
+            **more,
+        )
+
+    def sine(method: str, count: int, **options: Any) -> RunConfig:
+        training = {"steps": scaled(count, minutes), "tasks": 25, "lr": 1e-3, "log_every": 100}
+        source = {"shot": 10, "query": 10}
+        return RunConfig(
+            method,
+            data={"spec": "sinusoid"},
+            training=training,
+            options=options,
+            source=source,
+            validation=None,
+            seed=seed,
+        )
+
+    return [
+        Part("protonet", "prototypical network on letters", glyphs("protonet", 500, 1, {"way": 60, "query": 5})),
+        Part("maml", "MAML on letters", glyphs("maml", 700, 16, {"way": 5, "query": 5})),
+        Part("pretrained", "pre-training on letters", glyphs("pretrained", 150, 1, {"way": 32, "query": 7})),
+        Part("sine-maml", "MAML on sine curves", sine("maml", 3000, inner_lr=0.01, eval_steps=INNER_STEPS)),
+        Part("sine-pretrained", "pre-training on sine curves", sine("pretrained", 1500)),
+    ]
+
+
+def test_letters() -> Images:
+    """The letters of scripts that no training sees."""
+    data = load("glyphs", "test")
+    assert isinstance(data, Images)
+    return data
+
+
+def letter_tasks(data: Images, way: int, query: int = QUERY) -> TaskSource:
+    """One-shot tasks of them."""
+    return make_source(data, way=way, shot=1, query=query)
+
+
+def measure(out: Path, data: Images, minutes: float = MINUTES) -> list[dict[str, Any]]:
+    """The records of all methods on the same test tasks; those that lie in out/results are not measured again."""
+    records = []
+    for name in ("nearest", "pretrained", "protonet", "maml"):
+        for way, episodes in WAYS.items():
+            if METHODS[name].about.fixed_way and way != 5:
+                continue
+            for transductive in (False, True) if METHODS[name].about.transductive else (False,):
+                path = out / "results" / f"{name}-{way}way{'-transductive' * transductive}.json"
+                if not path.exists():
+                    source = letter_tasks(data, way)
+                    run = load_run(out / name) if METHODS[name].about.meta_trained else None
+                    method = run.method if run else build_method(name, source.spec)
+                    tasks = min(episodes, scaled(episodes, minutes))
+                    report = evaluate(method, source, episodes=tasks, transductive=transductive)
+                    write_record(
+                        path,
+                        report,
+                        config=run.config if run else None,
+                        train_seconds=run.train_seconds if run else 0.0,
+                        train_steps=run.train_steps if run else 0,
+                    )
+                records.append(json.loads(path.read_text(encoding="utf-8")))
+    return records
+
+
+def by_step(method: Any, source: TaskSource, steps: int, tasks: Sequence[int], *, transductive: bool = False) -> Tensor:
+    """The measure of each task after 0, 1, ... inner steps: float64 [steps + 1, T].
+
+    Args:
+        method: one with `predict_steps` (MAML and its kin, pre-training).
+        source: of the tasks.
+        steps: the largest number of inner steps.
+        tasks: their indices.
+        transductive: whether the queries of a task are seen together.
+    """
+    measured = mse if source.spec.regression else accuracy
+    found = []
+    with evaluating(method):
+        for piece in torch.tensor(list(tasks)).split(25):
+            t = source.batch(piece.tolist())
+            output = method.predict_steps(t.xs, t.ys, t.xq, t.way, steps, transductive=transductive)
+            found.append(torch.stack([measured(o, t.yq) for o in output]))
+    return torch.cat(found, 1)
+
+
+def sine_tasks(query: int = 50) -> TaskSource:
+    """Test curves with few examples and many queries."""
+    return make_source(Sinusoid(), shot=SINE_SHOT, query=query, seed=1, split="test")
+
+
+def learning_curve(run: Run) -> tuple[list[float], list[float]]:
+    """Minutes of training and validation accuracy, from the run's metrics."""
+    minutes, values = [], []
+    for line in RunFolder(run.path).metrics.read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        if "val_accuracy" in row:
+            minutes.append(row["seconds"] / 60)
+            values.append(row["val_accuracy"])
+    return minutes, values
