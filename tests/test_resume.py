@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import time
+from collections.abc import Iterator
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
@@ -70,6 +71,32 @@ def test_killed_while_writing(unkilled: tuple[Path, float], processes: ForkServe
         assert run(processes, out, crash) == -signal.SIGKILL
     assert run(processes, out) == 0
     same_run(out, unkilled[0])
+
+
+@pytest.fixture(autouse=True)
+def _ctrl_c_is_heard() -> Iterator[None]:
+    """Also where the tests run in the background, with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_training_in_the_background_is_not_interrupted(tmp_path: Path) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    assert small_training(None, 6, callbacks=[At(2, lambda progress: os.kill(os.getpid(), signal.SIGINT))]).finished
+
+
+def test_a_second_ctrl_c_does_not_wait_for_the_step(tmp_path: Path) -> None:
+    def twice(progress: object) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        small_training(tmp_path / "a", 20, callbacks=[At(9, twice)])
+    assert not isinstance(stopped.value, Interrupted)
+    small_training(tmp_path / "a", 20, resume=True)
+    small_training(tmp_path / "b", 20)
+    same_run(tmp_path / "a", tmp_path / "b")
 
 
 def test_ctrl_c_leaves_a_run_that_resumes(tmp_path: Path) -> None:

@@ -20,13 +20,16 @@ class InterruptFlag:
     raised = False
 
     def __enter__(self) -> InterruptFlag:
-        self.main = threading.current_thread() is threading.main_thread()
-        if self.main:
-            self.before = signal.signal(signal.SIGINT, self._set)
+        self.before = signal.getsignal(signal.SIGINT)
+        main = threading.current_thread() is threading.main_thread()
+        # SIG_IGN: started in the background, not to be disturbed; None: whoever embeds Python handles it
+        self.active = main and self.before not in (signal.SIG_IGN, None)
+        if self.active:
+            signal.signal(signal.SIGINT, self._set)
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self.main and self.before is not None:  # None: whoever embeds Python handles it
+        if self.active:
             signal.signal(signal.SIGINT, self.before)
 
     def _set(self, number: int, frame: FrameType | None) -> None:
