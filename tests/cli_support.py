@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import typer
 from typer.testing import CliRunner, Result
 
 from kshot.cli.app import app
+from kshot.cli.group import RootGroup
 
 TINY = [
     *["--data", "scribbles", "--size", "16", "--way", "3", "--query", "2", "--tasks", "2"],
@@ -49,6 +52,20 @@ def trained(out: Path, *more: object, method: str = "protonet") -> Path:
     """A run folder after four steps on scribbles of 16 pixels."""
     fine("train", method, *TINY, *more, "--out", out)
     return out
+
+
+def understand(command: str) -> None:
+    """Parse a command to the end, without running it; a mistake in it is an error."""
+    words = shlex.split(command)
+    assert words[0] == "kshot"
+    group = typer.main.get_command(app)
+    assert isinstance(group, RootGroup)
+    ctx = group.make_context("kshot", ["list"])
+    name, found, words = group.resolve_command(ctx, words[1:])
+    if name == "train":
+        name, found, words = found.resolve_command(ctx, words)  # type: ignore[union-attr]
+    assert found is not None
+    found.make_context(name, words, parent=ctx)
 
 
 def process(*arguments: object, **options: Any) -> subprocess.Popen[str]:

@@ -95,6 +95,12 @@ def test_the_end_says_what_to_do_next(tmp_path: Path) -> None:
     assert "--resume goes on" in stopped.stderr
 
 
+def test_the_run_folder_has_a_learning_curve(tmp_path: Path) -> None:
+    drawn = (trained(tmp_path / "run") / "figures" / "learning.svg").read_text()
+    assert "training tasks" in drawn
+    assert "validation tasks" in drawn
+
+
 def test_a_training_that_diverges_is_a_failure(tmp_path: Path) -> None:
     result = kshot("train", "protonet", *TINY, "--lr", "1e30", "--optimizer", "sgd", "--out", tmp_path / "run")
     assert result.exit_code == 1

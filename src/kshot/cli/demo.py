@@ -18,12 +18,12 @@ from ..evaluation import evaluate, evaluating, mse, write_record
 from ..evaluation.measures import accuracy
 from ..methods import METHODS, build_method
 from ..tasks import TaskSource, make_source
-from ..training import Run, RunConfig, load_run
+from ..training import RunConfig, load_run
 from ..training.folder import RunFolder
 
 MINUTES = 4.0  # what the numbers below take on two cores, with everything around them
-WAYS = {5: 400, 20: 100}  # test tasks of each way
-QUERY = 15
+WAYS = {5: 400, 20: 200}  # test tasks of each way
+QUERY = 5
 INNER_STEPS = 10
 SINE_SHOT, SINE_STEPS = 5, (0, 1, 5, 10)
 
@@ -57,14 +57,14 @@ def parts(minutes: float = MINUTES, seed: int = 0) -> list[Part]:
     def glyphs(method: str, count: int, tasks: int, source: dict[str, Any], **more: Any) -> RunConfig:
         steps = scaled(count, minutes)
         training = {"steps": steps, "tasks": tasks, "lr": 2e-3, "schedule": "cosine"}
-        training |= {"val_every": -(-steps // 10), "val_tasks": min(80, scaled(80, minutes))}
+        training |= {"val_every": -(-steps // 10), "val_tasks": min(60, scaled(60, minutes))}
         return RunConfig(
             method,
             data={"spec": "glyphs"},
             training=training,
             backbone_options={"filters": 32},
             source=source,
-            validation={"way": 5, "query": 5},
+            validation={"way": 5, "query": QUERY},
             seed=seed,
             **more,
         )
@@ -152,14 +152,3 @@ def by_step(method: Any, source: TaskSource, steps: int, tasks: Sequence[int], *
 def sine_tasks(query: int = 50) -> TaskSource:
     """Test curves with few examples and many queries."""
     return make_source(Sinusoid(), shot=SINE_SHOT, query=query, seed=1, split="test")
-
-
-def learning_curve(run: Run) -> tuple[list[float], list[float]]:
-    """Minutes of training and validation accuracy, from the run's metrics."""
-    minutes, values = [], []
-    for line in RunFolder(run.path).metrics.read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
-        if "val_accuracy" in row:
-            minutes.append(row["seconds"] / 60)
-            values.append(row["val_accuracy"])
-    return minutes, values

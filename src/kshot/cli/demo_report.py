@@ -16,6 +16,7 @@ from ..evaluation.report_page import Section, TaskPicture, figure, page, table, 
 from ..functional.intervals import mean_interval
 from ..methods import METHODS
 from ..training import Run, load_run
+from .curves import curve
 from .demo import (
     INNER_STEPS,
     MINUTES,
@@ -23,7 +24,6 @@ from .demo import (
     SINE_STEPS,
     WAYS,
     by_step,
-    learning_curve,
     letter_tasks,
     scaled,
     sine_tasks,
@@ -131,7 +131,7 @@ def task_section(run: Run, data: Images) -> Section:
         f"{len(best.yq)} drawings it had to name (mistakes first; {best.mistakes} in all). Under each is the "
         f"probability that the network gave its answer. This is test task {index}, chosen because it has mistakes to "
         f"show.",
-        task(best, per_class=6),
+        task(best, per_class=5),
     )
 
 
@@ -139,13 +139,12 @@ def learning_section(runs: dict[str, Run]) -> Section:
     """Validation accuracy over the time of training."""
     curves = {}
     for name in ("protonet", "maml", "pretrained"):
-        minutes, values = learning_curve(runs[name])
-        curves[METHODS[name].about.title] = Curve(minutes, values)
+        curves[METHODS[name].about.title] = curve(runs[name].path, "val_accuracy", x="seconds", scale=1 / 60)
     y = "accuracy on 5-way 1-shot validation tasks (%)"
     return Section(
         "Learning to learn",
-        "During training each model was tested again and again on tasks from three further scripts. Such a curve "
-        "rises although no letter of these scripts is ever trained: what improves is the way of learning.",
+        "During training each model was tested again and again on tasks from further scripts. Such a curve rises "
+        "although no letter of these scripts is ever trained: what improves is the way of learning.",
         figure(learning_curves(curves, y=y), "learning", "Learning curves: " + _last(curves), "Queries one by one."),
     )
 
@@ -156,7 +155,7 @@ def _last(curves: dict[str, Curve]) -> str:
 
 def adaptation_section(runs: dict[str, Run], data: Images, count: int) -> Section:
     """Accuracy after 0, 1, 2, ... gradient steps on the support set, over `count` tasks."""
-    source, tasks = letter_tasks(data, 5, query=5), range(count)
+    source, tasks = letter_tasks(data, 5, query=2), range(count)
     values = {
         "MAML, queries seen together": by_step(runs["maml"].method, source, INNER_STEPS, tasks, transductive=True),
         "MAML, one by one": by_step(runs["maml"].method, source, INNER_STEPS, tasks),
@@ -173,7 +172,8 @@ def adaptation_section(runs: dict[str, Run], data: Images, count: int) -> Sectio
             adaptation_curve(values, y="accuracy on 5-way 1-shot test tasks (%)"),
             "adaptation",
             f"Accuracy by gradient step: {ends}",
-            f"Mean and 95 % interval over {count} test tasks.",
+            f"Mean and 95 % interval over {count} test tasks. Equal scores for all labels count as wrong: the new last "
+            f"layer starts with them.",
         ),
     )
 

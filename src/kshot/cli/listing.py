@@ -26,8 +26,11 @@ def list_command(
         emit(found[what] if what else found)
         return
     for kind, rows in found.items():
-        columns = [c for c in (rows[0] if rows else {"name": ""}) if c not in HIDDEN]
-        table(columns, [[_word(row[c]) for c in columns] for row in rows], title=kind)
+        if kind == "recipes":
+            print("\n\n".join([kind, *(f"{r['name']}: {r['what it does']}\n    {r['command']}" for r in rows)]))
+        else:
+            columns = [c for c in rows[0] if c not in HIDDEN]
+            table(columns, [[_word(row[c]) for c in columns] for row in rows], title=kind)
 
 
 HIDDEN = ("source", "options")  # of interest to programs

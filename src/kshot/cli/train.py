@@ -79,7 +79,7 @@ def train_command(name: str) -> Callable[..., None]:
 
 
 def _out() -> inspect.Parameter:
-    text = "folder to write: weights, config.yaml, metrics.jsonl"
+    text = "folder to write: weights, config.yaml, metrics.jsonl, figures"
     return argument("out", Path, typer.Option("--out", help=text, rich_help_panel=RUN))
 
 
@@ -168,6 +168,7 @@ def _check_backbone(name: str | None) -> None:
 
 def _train(name: str, own: Mapping[str, Flag], values: dict[str, Any]) -> None:
     from ..training import RunConfig, start
+    from .curves import draw_learning
 
     device = use_machine(values)
     _check_backbone(values["backbone"])  # before the data are loaded
@@ -187,6 +188,7 @@ def _train(name: str, own: Mapping[str, Flag], values: dict[str, Any]) -> None:
     )
     out = values["out"]
     result = start(config, out, resume=values["resume"], overwrite=values["overwrite"])
+    draw_learning(out)
     if values["json"]:
         emit({**{k: v for k, v in vars(result).items() if k != "method"}, "out": str(out)})
         return

@@ -1,0 +1,31 @@
+"""What the README shows works: its commands are understood, its Python runs (with fewer steps)."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from cli_support import understand
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+COMMANDS = [line.strip() for line in README.splitlines() if line.startswith("    kshot ")]
+PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+def test_there_are_commands_and_python() -> None:
+    assert len(COMMANDS) >= 4
+    assert len(PYTHON) >= 2
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_is_understood(command: str) -> None:
+    understand(command)
+
+
+def test_the_python_runs_as_it_stands_but_shorter() -> None:
+    code = "\n".join(PYTHON).replace("steps=300", "steps=1").replace("episodes=500", "episodes=2")
+    scope: dict[str, object] = {}
+    exec(compile(code, "README.md", "exec"), scope)
+    assert tuple(scope["logits"].shape) == (4, 300, 20)  # type: ignore[attr-defined]
