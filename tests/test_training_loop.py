@@ -200,6 +200,21 @@ def test_callbacks_are_called_in_order_and_may_stop() -> None:
     assert (result.reason, result.finished) == ("enough", True)
 
 
+def test_the_progress_bar_is_on_standard_error_and_only_if_wanted(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    small_training(None, 20)
+    evaluate(small_method(), Blobs(), episodes=2)
+    assert capfd.readouterr() == ("", "")
+    small_training(None, 20, progress=True)
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "20/20 loss" in err
+    assert "left 0:00:00" in err
+    assert "…" not in err
+
+
 def test_dropout_depends_on_the_step_alone() -> None:
     """Whatever the program around has drawn, and without moving its generator."""
     weights = []

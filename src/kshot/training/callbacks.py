@@ -133,15 +133,13 @@ class ProgressBar(Callback):
 
     def on_start(self, progress: Progress) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as Bar
 
         self.bar: Bar = Bar(
-            TextColumn("training"),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=12),  # all of it fits into 80 columns
             MofNCompleteColumn(),
             TextColumn("{task.fields[measures]}"),
-            TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
             console=Console(stderr=True),

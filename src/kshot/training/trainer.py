@@ -172,6 +172,8 @@ def _check(
         raise UserError(f"tasks must be a multiple of the {distributed.world()} processes; got {settings.tasks}")
     if validation is not None:
         measure_by_name(validation.measure)
+        if min(settings.val_tasks, len(validation)) < distributed.world():
+            raise UserError(f"validation needs at least one task for each of the {distributed.world()} processes")
         if settings.val_transductive and not method.about.transductive:
             raise UserError(f"{method.about.title} has no transductive mode; leave out val_transductive")
     if settings.steps * settings.tasks > len(source):
