@@ -98,6 +98,7 @@ def test_the_commit_is_that_of_the_source_or_nothing(tmp_path: Path, monkeypatch
     monkeypatch.setattr(records, "PACKAGE", package)
     assert records.commit() is None
     git("init", "-q")
+    git("commit", "-q", "--allow-empty", "-m", "other things")
     assert records.commit() is None, "in a work tree that does not hold the source"
     git("add", ".")
     git("commit", "-q", "-m", "first")
