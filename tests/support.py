@@ -11,7 +11,7 @@ from kshot.tasks import Tasks, TaskSpec
 SHAPE = (1, 16, 16)
 WAY = 3
 SMALL = {
-    "pretrained": {"steps": 3},
+    "pretrained": {"eval_steps": 3},
     "maml": {"inner_steps": 2, "eval_steps": 2},
     "fomaml": {"inner_steps": 2, "eval_steps": 2},
     "reptile": {"inner_steps": 2, "eval_steps": 3, "inner_batch": 4, "inner_lr": 1e-2},

@@ -308,7 +308,7 @@ def test_pretraining_learns_the_classes_of_the_data_not_the_labels_of_the_task()
 
 def test_fine_tuning_the_head_is_softmax_regression_on_frozen_features() -> None:
     tasks = image_tasks(0, T=1)
-    method = Pretrained(Plain(), input_shape=(1, 16, 16), num_classes=20, steps=4, inner_lr=0.3).double().eval()
+    method = Pretrained(Plain(), input_shape=(1, 16, 16), num_classes=20, eval_steps=4, inner_lr=0.3).double().eval()
     f, q = method.backbone(tasks.xs[0]).detach(), method.backbone(tasks.xq[0]).detach()
     W, b = torch.zeros(3, 5, dtype=torch.float64), torch.zeros(3, dtype=torch.float64)
     for _ in range(4):

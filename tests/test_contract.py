@@ -187,7 +187,7 @@ def test_another_way_than_the_head_is_refused(name: str) -> None:
 @pytest.mark.parametrize("name", [n for n in CLASSIFIERS if hasattr(METHODS[n], "predict_steps")])
 def test_predictions_by_step_end_in_the_prediction(name: str) -> None:
     method, tasks = trained(name), image_tasks(13)
-    steps = method.steps if name == "pretrained" else method.eval_steps
+    steps = method.eval_steps
     with torch.no_grad():
         path = method.predict_steps(tasks.xs, tasks.ys, tasks.xq, WAY, steps)
     assert path.shape == (steps + 1, *tasks.yq.shape, WAY)

@@ -30,7 +30,7 @@ class Pretrained(Method):
 
     Args:
         finetune: what learns from the support set: the new head alone, or all parameters.
-        steps: gradient steps of the fine-tuning.
+        eval_steps: gradient steps of the fine-tuning.
         inner_lr: their step size (mean loss over the support set).
     """
 
@@ -50,7 +50,7 @@ class Pretrained(Method):
         num_classes: int | None,
         output_dim: int = 0,
         finetune: Literal["head", "all"] = "head",
-        steps: int = 100,
+        eval_steps: int = 100,
         inner_lr: float = 0.01,
         seed: int = 0,
     ) -> None:
@@ -63,7 +63,7 @@ class Pretrained(Method):
         self.backbone = backbone
         self.head = linear(feature_size(backbone, input_shape), output_dim or num_classes, seed + 1)
         self.output_dim = output_dim
-        self.finetune, self.steps, self.inner_lr = finetune, steps, inner_lr
+        self.finetune, self.eval_steps, self.inner_lr = finetune, eval_steps, inner_lr
 
     def meta_loss(self, tasks: Tasks) -> tuple[Tensor, dict[str, Tensor]]:
         """Joint loss of all examples of all tasks: cross-entropy over the training classes, or squared error."""
@@ -118,7 +118,7 @@ class Pretrained(Method):
 
     def adapt(self, xs: Tensor, ys: Tensor, way: int) -> Params:
         """The fine-tuned parameters, stacked over tasks."""
-        return self.adapt_path(xs, ys, way, self.steps)[-1]
+        return self.adapt_path(xs, ys, way, self.eval_steps)[-1]
 
     def predict(self, state: Params, xq: Tensor, *, transductive: bool = False) -> Tensor:
         """Outputs [T, Q, N] (or [T, Q, D]) of the queries."""
