@@ -299,8 +299,8 @@ def test_pretraining_learns_the_classes_of_the_data_not_the_labels_of_the_task()
     total = 0.0
     for t in range(len(tasks)):
         out = method.head(method.backbone(x[t]))
-        total += float(F.cross_entropy(out, tasks.classes[t][y[t]])) / len(tasks)
-    assert float(loss) == pytest.approx(total)
+        total += F.cross_entropy(out, tasks.classes[t][y[t]]).item() / len(tasks)
+    assert loss.item() == pytest.approx(total)
     # a new task starts from a zero head: every label equally likely
     start = method.eval().predict_steps(tasks.xs, tasks.ys, tasks.xq, 3, 0)
     assert torch.equal(start, torch.zeros_like(start))
