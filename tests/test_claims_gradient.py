@@ -95,7 +95,7 @@ def test_leading_order_of_the_three_gradients() -> None:
 
     coarse, fine = residuals(1e-2), residuals(1e-3)
     for a, b in zip(coarse, fine):
-        assert float(a.norm() / 1e-4) == pytest.approx(float(b.norm() / 1e-6), rel=0.2)
+        assert (a.norm() / 1e-4).item() == pytest.approx((b.norm() / 1e-6).item(), rel=0.2)
 
 
 class Plain(torch.nn.Module):

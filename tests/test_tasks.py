@@ -141,6 +141,12 @@ def test_sine_curves_have_the_papers_distribution() -> None:
     assert abs(float((tasks.yq - blind).square().mean()) - 3.006) < 0.15
 
 
+def test_splits_of_curves_share_no_curve() -> None:
+    train, test = (make_source(Sinusoid(), shot=5, query=5, split=s).batch(range(50)) for s in ("train", "test"))
+    assert not torch.isin(test.xs, train.xs).any()
+    assert not torch.isin(test.yq, train.yq).any()
+
+
 def test_noise_is_added_to_the_targets() -> None:
     clean, noisy = (CurveTasks(Sinusoid(noise=s), shot=200, query=1).batch(range(20)) for s in (0.0, 0.3))
     assert torch.equal(clean.xs, noisy.xs)

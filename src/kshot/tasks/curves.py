@@ -12,7 +12,10 @@ from .source import Count, TaskSource, TaskSpec
 
 
 class CurveTasks(TaskSource):
-    """Draws sine-curve tasks: inputs uniform over the curve's range, targets real numbers [T, S, 1]."""
+    """Draws sine-curve tasks: inputs uniform over the curve's range, targets real numbers [T, S, 1].
+
+    Curves have no classes to split; tasks of different splits are drawn independently of each other.
+    """
 
     measure = "mse"
 
@@ -38,13 +41,14 @@ class CurveTasks(TaskSource):
     def draw(self, indices: Tensor, way: int, shot: int) -> Tasks:
         """The curves of the given indices; the points depend on the index alone, support first."""
         low, high = self.curves.x_range
-        amplitude, phase = self.curves.parameters(random.keys(self.seed, indices, "curve"))
+        amplitude, phase = self.curves.parameters(random.keys(self.seed, indices, f"{self.split} curve"))
         parts = []
         for stream, count in (("support", shot), ("query", self.query)):
-            x = random.uniform(random.keys(self.seed, indices, stream), count, 1, low=low, high=high)  # [T, P, 1]
+            key = random.keys(self.seed, indices, f"{self.split} {stream}")
+            x = random.uniform(key, count, 1, low=low, high=high)  # [T, P, 1]
             y = self.curves.values(x, amplitude, phase)
             if self.curves.noise:
-                y = y + self.curves.noise * random.normal(random.keys(self.seed, indices, stream + " noise"), count, 1)
+                y = y + self.curves.noise * random.normal(random.fold(key, torch.tensor(1)), count, 1)
             parts += [x, y]
         classes = torch.empty(len(indices), 0, dtype=torch.int64)
         return Tasks(parts[0], parts[1], parts[2], parts[3], classes, indices)
