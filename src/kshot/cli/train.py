@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, replace
 from pathlib import Path
@@ -188,6 +189,8 @@ def _train(name: str, own: Mapping[str, Flag], values: dict[str, Any]) -> None:
     )
     out = values["out"]
     result = start(config, out, resume=values["resume"], overwrite=values["overwrite"])
+    if int(os.environ.get("RANK", "0")):
+        return  # under torchrun, process 0 speaks for all
     draw_learning(out)
     if values["json"]:
         emit({**{k: v for k, v in vars(result).items() if k != "method"}, "out": str(out)})
