@@ -19,7 +19,8 @@ from support import image_tasks
 
 def pictures(classes: int = 12, each: int = 6, groups: int = 3) -> Images:
     """Pictures whose pixels tell their class and their number."""
-    tag = torch.stack(torch.meshgrid(torch.arange(classes), torch.arange(each), indexing="ij"), -1).view(-1, 1, 1, 2)
+    tag = torch.stack(torch.meshgrid(torch.arange(classes), torch.arange(each), indexing="ij"), -1)
+    tag = tag.view(-1, 1, 1, 2).repeat(1, 1, 2, 1)  # [M, 1, 2, 2], both rows alike
     return Images(
         pixels=tag.to(torch.uint8),
         offsets=torch.arange(classes + 1) * each,
@@ -117,6 +118,13 @@ def test_ranges_vary_between_batches_but_not_within() -> None:
     assert {s for _, s in seen} == {1, 2, 3}
     with pytest.raises(UserError, match=r"one way and one shot.*blocks of 2 tasks"):
         source.batch(range(12))
+
+
+def test_turned_classes_are_further_classes() -> None:
+    tasks = make_source(pictures(), way=4, shot=1, query=1, rotations=True).batch(range(100))
+    assert set(range(48)) == set(tasks.classes.flatten().tolist())
+    with pytest.raises(UserError, match="leave out --rotations"):
+        make_source(Sinusoid(), rotations=True)
 
 
 def test_splits_of_scribbles_share_no_character() -> None:

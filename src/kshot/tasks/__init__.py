@@ -40,6 +40,7 @@ def make_source(
     query: int = 15,
     seed: int = 0,
     within: bool = False,
+    rotations: bool = False,
     augment: str | Augment | None = None,
     block: int = 1,
     split: str = "train",
@@ -54,12 +55,16 @@ def make_source(
         query: queries of each class (points of a curve).
         seed: tasks of different seeds are independent.
         within: all classes of a task come from one alphabet, script or style.
+        rotations: every class also turned by 90, 180 and 270 degrees, as further classes (omniglot:random has them
+            already).
         augment: name of a distortion of the pictures (none, affine, elastic, affine-elastic), or an Augment.
         block: with ranges, the number of tasks in a batch.
         split: the split of endless data; pictures know theirs.
         device: where endless pictures are drawn.
     """
     distort = augment_by_name(augment)
+    if rotations and not isinstance(data, Images):
+        raise UserError("turned classes are made of pictures in memory: leave out --rotations")
     if isinstance(data, Sinusoid):
         if distort is not None or within:
             raise UserError("sine curves have neither groups nor pictures: leave out --within and --augment")
@@ -81,4 +86,13 @@ def make_source(
             split=split,
             device=device,
         )
-    return ImageTasks(data, way=way, shot=shot, query=query, seed=seed, within=within, augment=distort, block=block)
+    return ImageTasks(
+        data.rotated() if rotations else data,
+        way=way,
+        shot=shot,
+        query=query,
+        seed=seed,
+        within=within,
+        augment=distort,
+        block=block,
+    )

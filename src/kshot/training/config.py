@@ -82,7 +82,7 @@ class RunConfig:
         return cls(**{k: v for k, v in values.items() if k in known})
 
     def source_of(self, split: str, **options: Any) -> TaskSource:
-        """Tasks as those of the training, but for the given options; not augmented unless asked for.
+        """Tasks as those of the training, but for the given options; neither augmented nor turned unless asked for.
 
         Args:
             split: of the data.
@@ -91,7 +91,7 @@ class RunConfig:
         device = options.pop("device", self.training.get("device", "cpu"))
         data = {**self.data, **{("spec" if k == "data" else k): options.pop(k) for k in OTHER_DATA if k in options}}
         _known("task option", options, (*SOURCE, "block"))
-        chosen: dict[str, Any] = {"seed": self.seed, **self.source, "augment": None, **options}
+        chosen: dict[str, Any] = {"seed": self.seed, **self.source, "augment": None, "rotations": False, **options}
         chosen = {k: tuple(v) if isinstance(v, list) else v for k, v in chosen.items()}
         data_dir = data.get("data_dir")
         loaded = load(
@@ -110,7 +110,7 @@ class RunConfig:
         source = {k: parameters[k].default for k in SOURCE} | {"seed": self.seed} | self.source
         validation = None
         if self.validation is not None:
-            fresh = {"augment": None, "seed": source["seed"] + 1}
+            fresh = {"augment": None, "rotations": False, "seed": source["seed"] + 1}
             validation = {**source, **fresh, "query": parameters["query"].default, **self.validation}
         options = {k: p.default for k, p in method_options(self.method).items() if p.default is not p.empty}
         return replace(
