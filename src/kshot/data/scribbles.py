@@ -39,16 +39,16 @@ class Motor:
         shift: place of the whole.
     """
 
-    ends: float = 0.055
-    bow: float = 0.04
+    ends: float = 0.05
+    bow: float = 0.036
     tremble: float = 0.012
-    stretch: float = 0.08
-    turn: float = 0.07
+    stretch: float = 0.075
+    turn: float = 0.06
     slide: float = 0.04
-    warp: float = 0.06
+    warp: float = 0.055
     rotate: float = 0.09
-    size: float = 0.11
-    shear: float = 0.11
+    size: float = 0.105
+    shear: float = 0.1
     shift: float = 0.09
 
 

@@ -22,8 +22,8 @@ STROKES = 5
 NODES = 5  # of a walk, at most
 JOINTS = 13  # places of a stroke where another may attach
 # Rows: a character's only stroke, one of two, one of many (a lone stroke is seldom plain, one of many mostly is).
-COUNT = (0.16, 0.36, 0.30, 0.13, 0.05)
-NODE_COUNT = ((0.08, 0.28, 0.32, 0.32), (0.42, 0.28, 0.18, 0.12), (0.62, 0.28, 0.08, 0.02))  # 2, 3, 4, 5 nodes
+COUNT = (0.12, 0.30, 0.32, 0.18, 0.08)
+NODE_COUNT = ((0.08, 0.28, 0.32, 0.32), (0.34, 0.30, 0.21, 0.15), (0.56, 0.31, 0.10, 0.03))  # 2, 3, 4, 5 nodes
 KIND = (
     (0.08, 0.24, 0.12, 0.22, 0.12, 0.22),
     (0.36, 0.24, 0.10, 0.10, 0.06, 0.14),
@@ -53,10 +53,10 @@ class Alphabet:
     size: int = 64
     lattice: float = 0.7
     variety: float = 1.0
-    vocabulary: int = 12
-    reuse: float = 0.5
-    roots: int = 10
-    rooted: float = 0.35
+    vocabulary: int = 10
+    reuse: float = 0.7
+    roots: int = 6
+    rooted: float = 0.6
 
 
 @dataclass(frozen=True)
@@ -116,10 +116,12 @@ def write_programs(seed: int, classes: Tensor, alphabet: Alphabet) -> Programs:
     # Which numbers a stroke is made of: its character's, or those of a stroke or beginning that its group has ready.
     ready = random.fold(group[:, None], 100 + (u[:, 4 : 4 + STROKES] * alphabet.vocabulary).long())
     liking = alphabet.reuse * (0.4 + 1.2 * random.uniform(random.fold(group, count * 0 + 1), 1))  # [W, 1]
+    liking = torch.where(count[:, None] > 1, liking, 0.0)  # a lone stroke of the vocabulary would be there twice
     shape = torch.where(u[:, 4 + STROKES :] < liking, ready, random.fold(own[:, None], 10 + m))  # [W, M]
     place = random.fold(own[:, None], 50 + m)
     root = random.fold(group, 1000 + (u[:, 1] * alphabet.roots).long())[:, None]
-    rooted = (u[:, 2:3] < alphabet.rooted) & (m < 1 + (u[:, 3:4] < 0.4).long())
+    begun = torch.minimum(1 + (u[:, 3] < 0.4).long(), count - 1)  # and something is added to a beginning
+    rooted = (u[:, 2:3] < alphabet.rooted) & (m < begun[:, None])
     shape = torch.where(rooted, random.fold(root, 10 + m), shape)
     place = torch.where(rooted, random.fold(root, 50 + m), place)
 
@@ -128,12 +130,12 @@ def write_programs(seed: int, classes: Tensor, alphabet: Alphabet) -> Programs:
     v = random.uniform(place, 9)  # [W, M, 9]
     at = torch.where(v[..., 4] < 0.55, (v[..., 4] < 0.3).float(), torch.where(v[..., 4] < 0.7, 0.5, v[..., 5]))
     on = torch.where(v[..., 6] < 0.65, (v[..., 6] < 0.4).float(), torch.where(v[..., 6] < 0.8, 0.5, v[..., 7]))
-    stays = stays & (v[..., 8] < 0.75)
+    stays = stays & (v[..., 8] < 0.65)
     programs = Programs(
         paths=paths,
         sharp=sharp,
         present=m < count[:, None],
-        attached=(v[..., 2] < 0.8) & ~stays,
+        attached=(v[..., 2] < 0.9) & ~stays,
         parent=(v[..., 3] * m.clamp(min=1)).long(),
         at=at,
         own=on,
@@ -157,8 +159,8 @@ def fitted(programs: Programs, bigger: Tensor, larger: Tensor) -> Programs:
     low = torch.where(there, whole, 9.0).amin((1, 2))  # [W, 2]
     high = torch.where(there, whole, -9.0).amax((1, 2))
     half = ((high - low).amax(-1) / 2).clamp(min=0.1)
-    size = 0.6 * (0.13 * bigger + 0.08 * larger).double().exp().float()
-    size = torch.where((half < 0.3) & (bigger > 0), 0.5 * size, size)  # some small marks stay small
+    # A character that fills little of its lattice stays smaller than its siblings.
+    size = 0.6 * (0.1 * bigger + 0.08 * larger + 0.3 * half.double().log()).exp().float()
     return replace(programs, centre=(low + high) / 2, scale=size.clamp(0.12, 0.88) / half)
 
 
@@ -200,13 +202,13 @@ def lattice_walks(key: Tensor, crowd: Tensor, style: Tensor) -> tuple[Tensor, Te
     lean = 0.4 * style[:, 5:6] * torch.tensor([-1.0, 0.0, 0.5, 1.0], device=key.device)  # [W, 4]
     count = pick(u[..., 0], (torch.tensor(NODE_COUNT, device=key.device)[crowd] * lean.exp())[:, None])  # [W, M]
     closed = (u[..., 1] < 0.22) & (count > 0)
-    sharp = u[..., 2] < (0.55 + 0.2 * style[:, 6:7]).clamp(0.05, 0.95)
+    sharp = u[..., 2] < (0.42 + 0.2 * style[:, 6:7]).clamp(0.05, 0.95)
     table = walk_tables(NODES).to(key.device)[count, closed.long(), sharp.long()]  # [W, M, C, NODES]
     path = table[..., :1] * at[..., :1, :]  # [W, M, C, 2]
     for i in range(1, NODES):
         path = path + table[..., i : i + 1] * at[..., i : i + 1, :]
     middle = mean_point(path)
-    small = (u[..., 3] < 0.08)[..., None, None]
+    small = (u[..., 3] < 0.06)[..., None, None]
     return torch.where(small, middle + 0.3 * (path - middle), path), sharp.float()
 
 
@@ -226,7 +228,7 @@ def turning_strokes(key: Tensor, crowd: Tensor, style: Tensor) -> tuple[Tensor, 
     axis = (u[..., 3] * 4).long() * (math.pi / 2) + 0.1 * wobble[..., 0]
     start = torch.where(u[..., 4] < 0.55, axis, 2 * math.pi * u[..., 5]) - half / 2
     turn = turn + spread[..., None] * wobble[..., 1:]
-    length = length * (0.35 + 1.2 * u[..., 6]) * torch.where(u[..., 7] < 0.1, 0.3, 1.0)
+    length = length * (0.35 + 1.2 * u[..., 6]) * torch.where(u[..., 7] < 0.06, 0.3, 1.0)
     path = turning_path(start, turn, length[..., None] / steps * (0.75 + 0.5 * u[..., 8:]))
     return path - mean_point(path), ((kind == 4) & (u[..., 5] < 0.5)).float()
 

@@ -16,6 +16,7 @@ CONTROLS = 7  # control points of a stroke
 REACH = 2.5 / 28
 
 
+@lru_cache
 def spline_basis(nodes: int, samples: int, closed: bool = False) -> Tensor:
     """Weights [samples, nodes] that turn nodes into samples of the uniform Catmull-Rom spline through them.
 
@@ -40,6 +41,7 @@ def spline_basis(nodes: int, samples: int, closed: bool = False) -> Tensor:
     return basis
 
 
+@lru_cache
 def polygon_basis(nodes: int, samples: int, closed: bool = False) -> Tensor:
     """Weights [samples, nodes] of samples, evenly spaced by node number, of the polygon through the nodes."""
     spans = nodes if closed else nodes - 1
