@@ -54,19 +54,18 @@ def scaled(count: int, minutes: float, least: int = 4) -> int:
 def parts(minutes: float = MINUTES, seed: int = 0) -> list[Part]:
     """The trainings; the number of steps grows with the time."""
 
-    def glyphs(method: str, count: int, tasks: int, source: dict[str, Any], **more: Any) -> RunConfig:
+    def glyphs(method: str, source: dict[str, Any], *, count: int, tasks: int, lr: float, filters: int) -> RunConfig:
         steps = scaled(count, minutes)
-        training = {"steps": steps, "tasks": tasks, "lr": 2e-3, "schedule": "cosine"}
+        training = {"steps": steps, "tasks": tasks, "lr": lr, "schedule": "cosine"}
         training |= {"val_every": -(-steps // 10), "val_tasks": min(60, scaled(60, minutes))}
         return RunConfig(
             method,
             data={"spec": "glyphs"},
             training=training,
-            backbone_options={"filters": 32},
+            backbone_options={"filters": filters},
             source=source,
             validation={"way": 5, "query": QUERY},
             seed=seed,
-            **more,
         )
 
     def sine(method: str, count: int, **options: Any) -> RunConfig:
@@ -82,10 +81,13 @@ def parts(minutes: float = MINUTES, seed: int = 0) -> list[Part]:
             seed=seed,
         )
 
+    protonet = glyphs("protonet", {"way": 60, "query": 5}, count=450, tasks=1, lr=2e-3, filters=32)
+    maml = glyphs("maml", {"way": 5, "query": 1}, count=1500, tasks=16, lr=5e-3, filters=16)
+    pretrained = glyphs("pretrained", {"way": 32, "query": 7}, count=200, tasks=1, lr=3e-3, filters=32)
     return [
-        Part("protonet", "prototypical network on letters", glyphs("protonet", 500, 1, {"way": 60, "query": 5})),
-        Part("maml", "MAML on letters", glyphs("maml", 700, 16, {"way": 5, "query": 5})),
-        Part("pretrained", "pre-training on letters", glyphs("pretrained", 150, 1, {"way": 32, "query": 7})),
+        Part("protonet", "prototypical network on letters", protonet),
+        Part("maml", "MAML on letters", maml),
+        Part("pretrained", "pre-training on letters", pretrained),
         Part("sine-maml", "MAML on sine curves", sine("maml", 3000, inner_lr=0.01, eval_steps=INNER_STEPS)),
         Part("sine-pretrained", "pre-training on sine curves", sine("pretrained", 1500)),
     ]
