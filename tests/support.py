@@ -6,6 +6,7 @@ import torch
 
 from kshot.functional import random
 from kshot.methods import METHODS, Method, build_method
+from kshot.methods.gradient import GradientMethod
 from kshot.tasks import Tasks, TaskSpec
 
 SHAPE = (1, 16, 16)
@@ -49,3 +50,31 @@ def outputs(method: Method, tasks: Tasks, **mode: bool) -> torch.Tensor:
     """Predictions for the queries of some tasks."""
     with torch.no_grad():
         return method.predict(method.adapt(tasks.xs, tasks.ys, tasks.way), tasks.xq, **mode)
+
+
+class Plain(torch.nn.Module):
+    """A small smooth network without normalisation."""
+
+    out_features = 5
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = torch.nn.utils.skip_init(torch.nn.Linear, 256, 5)
+        with torch.no_grad():
+            self.layer.weight.copy_(noise(0, 5, 256) / 16)
+            self.layer.bias.copy_(noise(1, 5))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.tanh(self.layer(x.flatten(1)))
+
+
+def plain_method(make: type[GradientMethod], **options: object) -> GradientMethod:
+    """A gradient method on Plain, in double precision and training mode."""
+    return make(Plain(), input_shape=(1, 16, 16), way=3, **options).double().train()
+
+
+def gradient_of(method: GradientMethod, tasks: Tasks) -> list[torch.Tensor]:
+    """What a meta-step leaves in `.grad` of every parameter."""
+    method.zero_grad()
+    method.meta_step(tasks)
+    return [p.grad.clone() for p in method.net.parameters()]

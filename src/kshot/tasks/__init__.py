@@ -76,6 +76,8 @@ def make_source(
     if isinstance(data, Scribbles):
         return ScribbleTasks(
             data,
+            split=split,
+            device=device,
             way=way,
             shot=shot,
             query=query,
@@ -83,16 +85,6 @@ def make_source(
             within=within,
             augment=distort,
             block=block,
-            split=split,
-            device=device,
         )
-    return ImageTasks(
-        data.rotated() if rotations else data,
-        way=way,
-        shot=shot,
-        query=query,
-        seed=seed,
-        within=within,
-        augment=distort,
-        block=block,
-    )
+    images = data.rotated() if rotations else data
+    return ImageTasks(images, way=way, shot=shot, query=query, seed=seed, within=within, augment=distort, block=block)
