@@ -20,6 +20,7 @@ from .curves import curve
 from .demo import (
     INNER_STEPS,
     MINUTES,
+    QUERY,
     SINE_SHOT,
     SINE_STEPS,
     WAYS,
@@ -47,16 +48,13 @@ def result_rows(records: Sequence[dict[str, Any]]) -> tuple[list[str], list[list
     return columns, list(rows.values())
 
 
-def write_page(
-    out: Path, data: Images, records: Sequence[dict[str, Any]], seconds: float, minutes: float = MINUTES
-) -> Path:
+def write_page(out: Path, data: Images, records: Sequence[dict[str, Any]], minutes: float = MINUTES) -> Path:
     """report.html in the folder of the demonstration.
 
     Args:
         out: the folder.
         data: the test letters.
         records: of demo.measure.
-        seconds: what all of it took.
         minutes: what it was planned for; shorter ones measure fewer tasks.
     """
     runs = {name: load_run(out / name) for name in ("protonet", "maml", "pretrained", "sine-maml", "sine-pretrained")}
@@ -75,10 +73,11 @@ def write_page(
             f"about its training.",
         ),
     ]
-    v = versions()
+    v, threads = versions(), torch.get_num_threads()
+    trained = sum(run.train_seconds or 0.0 for run in runs.values())
     foot = (
-        f"Made by `kshot run` in {seconds / 60:.1f} minutes on {torch.get_num_threads()} threads with kshot "
-        f"{v['kshot']}, torch {v['torch']}, Python {v['python']}; seed 0. Test classes: {data.split_note}."
+        f"Made by `kshot run`: {trained / 60:.1f} minutes of training on {threads} thread{'s' * (threads != 1)}, with "
+        f"kshot {v['kshot']}, torch {v['torch']}, Python {v['python']}; seed 0. Test classes: {data.split_note}."
     )
     lead = (
         "A model that is trained on many small tasks learns a new one from a single example of each class. Here "
@@ -127,11 +126,11 @@ def task_section(run: Run, data: Images) -> Section:
     assert best is not None
     return Section(
         "A task",
-        f"Five letters that the prototypical network has never seen, one example of each, and some of the "
+        f"Five letters that the prototypical network has never seen, one example of each, and the "
         f"{len(best.yq)} drawings it had to name (mistakes first; {best.mistakes} in all). Under each is the "
         f"probability that the network gave its answer. This is test task {index}, chosen because it has mistakes to "
         f"show.",
-        task(best, per_class=5),
+        task(best, per_class=QUERY),
     )
 
 

@@ -42,7 +42,7 @@ def run_command(
         data = test_letters()
         records = measure(out, data, minutes)
         note("drawing the figures ...")
-        page = write_page(out, data, records, time.monotonic() - began, minutes)
+        page = write_page(out, data, records, minutes)
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt(f"Stopped; nothing is lost. The same command goes on: kshot run --out {out}") from stop
     if json:

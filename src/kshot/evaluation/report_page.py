@@ -132,7 +132,7 @@ def task(picture: TaskPicture, per_class: int = 5) -> str:
             queries += tile(picture.xq[q], "wrong" if wrong else "right", note)
         rows.append(
             f'<div class="row"><div class="known"><b>{n + 1}</b>{examples}<small>{html.escape(name)}</small></div>'
-            f'<div class="queries">{queries}</div></div>'
+            f'<div class="queries" style="--columns:{per_class}">{queries}</div></div>'
         )
     head = '<div class="row head"><div class="known">the one example</div><div class="queries">new drawings</div></div>'
     if int((picture.ys == 0).sum()) > 1:

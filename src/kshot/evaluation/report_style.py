@@ -50,15 +50,21 @@ svg text {
 }
 .task { margin: 1.25rem 0; }
 .row { display: flex; gap: .9rem; padding: .45rem 0; border-bottom: 1px solid var(--line); align-items: flex-start; }
-.row.head { color: var(--soft); font-size: .875rem; border-bottom: 2px solid var(--text); padding: 0 0 .25rem; }
+.row.head {
+  align-items: baseline; color: var(--soft); font-size: .875rem; border-bottom: 2px solid var(--text);
+  padding: 0 0 .25rem;
+}
+.head .queries { display: block; }
 .known { flex: 0 0 7.2rem; position: relative; padding-left: 1.4rem; line-height: 1.2; }
 .head .known { padding-left: 0; }
 .known b { position: absolute; left: 0; top: .1rem; font-variant-numeric: lining-nums; }
 .known small { display: block; color: var(--soft); font-size: .75rem; overflow-wrap: anywhere; margin-top: .2rem; }
-.queries { flex: 1; display: flex; flex-wrap: wrap; gap: .6rem .7rem; }
-.tile { margin: 0; width: 3.6rem; text-align: center; }
+.queries {
+  flex: 1; display: grid; grid-template-columns: repeat(var(--columns), minmax(0, 3.6rem)); gap: .6rem .7rem;
+}
+.tile { margin: 0; text-align: center; }
 .tile img {
-  display: block; width: 3.6rem; height: 3.6rem; background: #fff; border: 1px solid #bbb;
+  display: block; width: 100%; aspect-ratio: 1; background: #fff; border: 1px solid #bbb;
   border-radius: 3px; padding: 2px;
 }
 .tile figcaption {
@@ -68,7 +74,7 @@ svg text {
 .tile.example img { border: 2px solid #555; }
 .tile.wrong img { border: 4px double #c00; padding: 0; }
 .tile.wrong figcaption { font-weight: 700; color: var(--text); }
-.known .tile { display: inline-block; margin-right: .3rem; }
+.known .tile { display: inline-block; width: 3.6rem; margin-right: .3rem; }
 footer {
   margin-top: 3.5rem; padding-top: 1rem; border-top: 1px solid var(--line); color: var(--soft);
   font-size: .875rem;
@@ -77,7 +83,7 @@ footer {
   main { padding: 1.5rem 1rem 3rem; }
   .known { flex-basis: 5.4rem; }
   .known, .queries { gap: .5rem; }
-  .tile, .tile img { width: 3rem; } .tile img { height: 3rem; }
+  .known .tile { width: 2.8rem; }
   th, td { padding-left: .6rem; }
 }
 """
