@@ -83,7 +83,7 @@ def parts(minutes: float = MINUTES, seed: int = 0) -> list[Part]:
 
     protonet = glyphs("protonet", {"way": 60, "query": 5}, count=450, tasks=1, lr=2e-3, filters=32)
     maml = glyphs("maml", {"way": 5, "query": 1}, count=1500, tasks=16, lr=5e-3, filters=16)
-    pretrained = glyphs("pretrained", {"way": 32, "query": 7}, count=200, tasks=1, lr=3e-3, filters=32)
+    pretrained = glyphs("pretrained", {"way": 32, "query": 7}, count=300, tasks=1, lr=5e-3, filters=32)
     return [
         Part("protonet", "prototypical network on letters", protonet),
         Part("maml", "MAML on letters", maml),

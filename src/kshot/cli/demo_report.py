@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 from ..data.images import Images
 from ..evaluation.figures import Curve, CurveFit, adaptation_curve, learning_curves, sine_fits
 from ..evaluation.prediction import probabilities
+from ..evaluation.progress import bar
 from ..evaluation.report import versions
 from ..evaluation.report_page import Section, TaskPicture, figure, page, table, task
 from ..functional.intervals import mean_interval
@@ -58,12 +59,20 @@ def write_page(out: Path, data: Images, records: Sequence[dict[str, Any]], minut
         minutes: what it was planned for; shorter ones measure fewer tasks.
     """
     runs = {name: load_run(out / name) for name in ("protonet", "maml", "pretrained", "sine-maml", "sine-pretrained")}
-    sections = [
-        results_section(records),
-        task_section(runs["protonet"], data),
-        learning_section(runs),
-        adaptation_section(runs, data, min(ADAPTATION_TASKS, scaled(ADAPTATION_TASKS, minutes))),
-        sine_section(runs, min(SINE_TASKS, scaled(SINE_TASKS, minutes))),
+    parts: list[Callable[[], Section]] = [
+        lambda: results_section(records),
+        lambda: task_section(runs["protonet"], data),
+        lambda: learning_section(runs),
+        lambda: adaptation_section(runs, data, min(ADAPTATION_TASKS, scaled(ADAPTATION_TASKS, minutes))),
+        lambda: sine_section(runs, min(SINE_TASKS, scaled(SINE_TASKS, minutes))),
+    ]
+    sections = []
+    with bar("drawing the figures", len(parts)) as update:
+        for done, part in enumerate(parts, 1):
+            sections.append(part())
+            if update is not None:
+                update(done)
+    sections.append(
         Section(
             "Do it again",
             f"`kshot train protonet --data glyphs --way 60 --query 5 --tasks 1 --out runs/mine` trains a model of your "
@@ -71,8 +80,8 @@ def write_page(out: Path, data: Images, records: Sequence[dict[str, Any]], minut
             f"EXAMPLES --query PICTURES` uses the one of this page on your pictures: EXAMPLES holds a folder of "
             f"pictures for each class. The folders in `{out}` are run folders: each `config.yaml` says everything "
             f"about its training.",
-        ),
-    ]
+        )
+    )
     v, threads = versions(), torch.get_num_threads()
     trained = sum(run.train_seconds or 0.0 for run in runs.values())
     foot = (
