@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from cli_support import TINY, document, fine, kshot, mistake, process, trained
@@ -126,6 +127,8 @@ def test_ctrl_c_leaves_a_run_that_resumes(tmp_path: Path) -> None:
         "--no-validation",
         "--checkpoint-every",
         "5",
+        "--threads",
+        str(torch.get_num_threads()),
         "--out",
         out,
     ]
