@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from kshot.data.images import Images
 from kshot.data.scribbles import Scribbles
 from kshot.functional import random
 from kshot.methods import METHODS
@@ -25,6 +26,25 @@ def test_scribbles_are_drawn_on_the_device() -> None:
     assert there.xs.is_cuda
     assert torch.equal(here.yq, there.yq.cpu())
     assert (here.xq.int() - there.xq.cpu().int()).abs().max() <= 2
+
+
+@pytest.mark.parametrize("augment", [None, "affine", "affine-elastic"])
+def test_pictures_are_drawn_where_they_lie_without_waiting(augment: str | None) -> None:
+    pixels = random.integers(random.keys(0, torch.arange(200), "pictures"), 1, 28, 28, high=256).to(torch.uint8)
+    letters = tuple(f"class{i}" for i in range(10))
+    images = Images(pixels, torch.arange(11) * 20, letters, ("",) * 10, "noise", "train", "")
+    options = {"way": 5, "shot": 1, "query": 3, "augment": augment}
+    here, there = make_source(images, **options), make_source(images, device="cuda", **options)
+    there.batch(range(4))  # tables are made
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        drawn = there.batch(range(4))
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    wanted = here.batch(range(4))
+    assert drawn.xs.is_cuda
+    assert torch.equal(drawn.yq.cpu(), wanted.yq)
+    torch.testing.assert_close(drawn.xq.cpu(), wanted.xq, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", sorted(METHODS))

@@ -170,19 +170,6 @@ def test_noise_is_added_to_the_targets() -> None:
     assert abs(float((clean.ys - noisy.ys).std()) - 0.3) < 0.02
 
 
-def test_affine_distortion_moves_ink_but_keeps_it() -> None:
-    x = torch.zeros(1, 50, 1, 28, 28, dtype=torch.uint8)
-    x[..., 10:18, 10:18] = 255
-    source = make_source(Images(x[0], torch.tensor([0, 25, 50]), ("a", "b"), ("", ""), "boxes", "train", ""),
-                         way=2, shot=10, query=10, augment="affine")  # fmt: skip
-    out = source[0].xs
-    assert out.dtype == torch.float32
-    assert float(out.max()) <= 1.0 + 1e-6
-    ink = out.sum((-1, -2)) / 64
-    assert 0.4 < float(ink.min()) < float(ink.max()) < 1.9
-    assert out.flatten(2).unique(dim=1).shape[1] > 15
-
-
 def test_one_shot_runs_are_played_in_order() -> None:
     support = torch.arange(2 * 3, dtype=torch.uint8).view(2, 3, 1, 1, 1).expand(2, 3, 1, 4, 4)
     labels = torch.tensor([[2, 0, 1], [1, 1, 0]])
@@ -192,6 +179,18 @@ def test_one_shot_runs_are_played_in_order() -> None:
     assert torch.equal(source.batch([1, 0]).yq, labels.flip(0))
     with pytest.raises(UserError, match="indices run from 0 to 1"):
         source.batch([2])
+
+
+@pytest.mark.parametrize("augment", [None, "affine", "affine-elastic"])
+def test_nothing_is_read_back_from_the_device_of_the_pictures(augment: str | None) -> None:
+    source = make_source(pictures(), way=3, shot=2, query=2, augment=augment)
+    assert isinstance(source, ImageTasks)
+    source._pixels = source._pixels.to("meta")  # tensors without numbers: reading one is an error
+    tasks = source.batch([3, 4])
+    assert all(getattr(tasks, part).is_meta for part in ("xs", "ys", "xq", "yq", "classes", "indices"))
+    assert tasks.xq.shape == (2, 6, 1, 2, 2)
+    runs = OneShotRuns(*(torch.zeros(2, 3, 1, 4, 4, dtype=torch.uint8),) * 2, torch.zeros(2, 3).long(), ("a", "b"))
+    assert make_source(runs, device="meta").batch([1, 0]).xs.is_meta
 
 
 @pytest.mark.parametrize(

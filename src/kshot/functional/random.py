@@ -47,7 +47,7 @@ def keys(seed: int, index: Tensor, stream: str) -> Tensor:
         stream: what the numbers are for ("classes", "rotation", ...); streams are independent.
     """
     name = zlib.crc32(stream.encode())
-    seed_word = torch.tensor(_signed(seed & (2**64 - 1)), dtype=torch.int64, device=index.device)
+    seed_word = torch.full((), _signed(seed & (2**64 - 1)), dtype=torch.int64, device=index.device)
     key = mix(seed_word + GAMMA)
     key = mix((key ^ index) + GAMMA)
     return mix((key ^ name) + GAMMA)

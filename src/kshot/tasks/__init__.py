@@ -44,7 +44,7 @@ def make_source(
     augment: str | Augment | None = None,
     block: int = 1,
     split: str = "train",
-    device: torch.device | str = "cpu",
+    device: torch.device | str | None = None,
 ) -> TaskSource:
     """The task source that fits the data.
 
@@ -60,7 +60,8 @@ def make_source(
         augment: name of a distortion of the pictures (none, affine, elastic, affine-elastic), or an Augment.
         block: with ranges, the number of tasks in a batch.
         split: the split of endless data; pictures know theirs.
-        device: where endless pictures are drawn.
+        device: where the pictures lie or are drawn, and with them the tasks; by default where the data is (the
+            processor for endless data). Curves are a few numbers and are drawn by the processor.
     """
     distort = augment_by_name(augment)
     if rotations and not isinstance(data, Images):
@@ -72,12 +73,12 @@ def make_source(
     if isinstance(data, OneShotRuns):
         if distort is not None:
             raise UserError("the one-shot runs are fixed tasks: leave out --augment")
-        return RunTasks(data, device)
+        return RunTasks(data, device or data.support.device)
     if isinstance(data, Scribbles):
         return ScribbleTasks(
             data,
             split=split,
-            device=device,
+            device=device or "cpu",
             way=way,
             shot=shot,
             query=query,
@@ -86,5 +87,6 @@ def make_source(
             augment=distort,
             block=block,
         )
-    images = data.rotated() if rotations else data
+    images = data if device is None else data.to(device)
+    images = images.rotated() if rotations else images
     return ImageTasks(images, way=way, shot=shot, query=query, seed=seed, within=within, augment=distort, block=block)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +12,8 @@ from torch import Tensor
 
 from ..errors import unknown
 from ..functional import random
+
+CACHED_PIXELS = 100_000  # 128 pictures of 28 x 28: picture, positions and result take 1.6 MB
 
 
 @dataclass(frozen=True)
@@ -38,18 +41,29 @@ class Augment:
     elastic_grid: int = 4
 
     def __call__(self, x: Tensor, key: Tensor) -> Tensor:
-        """Distort pictures [T, P, C, H, W] (uint8, or float 0..1), each on its own: float32 of the same shape."""
+        """Distort pictures [T, P, C, H, W] (uint8, or float 0..1), each on its own: float32 of the same shape.
+
+        Args:
+            x: the pictures.
+            key: int64 [T]; picture p of task t is distorted by the p-th numbers of key t.
+        """
         T, P, C, H, W = x.shape
-        per_picture = random.fold(key.to(x.device)[:, None], torch.arange(P, device=x.device)).flatten()  # [T*P]
-        pixels = x.flatten(0, 1).to(torch.float32)
-        if x.dtype == torch.uint8:
-            pixels = pixels / 255
-        grid = affine_grid(self.matrices(per_picture), H, W)  # [T*P, H, W, 2]
-        if self.elastic > 0:
-            field = random.normal(random.fold(per_picture, torch.tensor(1)), 2, self.elastic_grid, self.elastic_grid)
-            field = F.interpolate(field, size=(H, W), mode="bicubic", align_corners=True)  # [T*P, 2, H, W]
-            grid = grid + 2 * self.elastic * field.permute(0, 2, 3, 1)
-        return F.grid_sample(pixels, grid, align_corners=False).view(T, P, C, H, W)
+        per_task = key.to(x.device, non_blocking=True)[:, None]
+        per_picture = random.fold(per_task, torch.arange(P, device=x.device)).flatten()  # [T*P]
+        pixels, matrices = x.flatten(0, 1), self.matrices(per_picture)
+        points = self.elastic_grid
+        bends = random.normal(random.fold(per_picture, torch.tensor(1)), 2, points, points) if self.elastic else None
+        out = torch.empty(T * P, C, H, W, device=x.device)
+        for part in pieces(T * P, H * W, x.device):
+            grid = affine_grid(matrices[part], H, W)  # [n, 2, H, W]
+            if bends is not None:
+                grid = add_field(grid, 2 * self.elastic * bends[part])
+            source = pixels[part].to(torch.float32)
+            if x.dtype == torch.uint8:
+                source = source.mul_(1 / 255)
+            # A planar grid is read as it is: interleaving x and y would take longer than the sampling.
+            out[part] = F.grid_sample(source, grid.permute(0, 2, 3, 1), align_corners=False)
+        return out.view(T, P, C, H, W)
 
     def matrices(self, key: Tensor) -> Tensor:
         """The affine map of each picture, from output to input coordinates in [-1, 1]: [len(key), 2, 3]."""
@@ -69,11 +83,46 @@ class Augment:
 
 
 def affine_grid(matrices: Tensor, height: int, width: int) -> Tensor:
-    """Sampling positions [n, H, W, 2] of affine maps [n, 2, 3], elementwise so that they do not depend on the batch."""
+    """Sampling positions [n, 2, H, W] of affine maps [n, 2, 3]: x and y in [-1, 1] as planes of their own.
+
+    A position is the sum of a part that depends on the column and one that depends on the row, so that a single
+    addition of whole planes is left. Elementwise: no picture depends on the batch.
+    """
     x = (torch.arange(width, device=matrices.device) * 2 + 1) / width - 1  # [W]
-    y = ((torch.arange(height, device=matrices.device) * 2 + 1) / height - 1)[:, None]  # [H, 1]
-    m = matrices[:, :, :, None, None]  # [n, 2, 3, 1, 1]
-    return torch.stack([m[:, i, 0] * x + m[:, i, 1] * y + m[:, i, 2] for i in (0, 1)], -1)
+    y = (torch.arange(height, device=matrices.device) * 2 + 1) / height - 1  # [H]
+    columns = matrices[:, :, :1] * x + matrices[:, :, 2:]  # [n, 2, W]
+    rows = matrices[:, :, 1:2] * y  # [n, 2, H]
+    return columns[:, :, None, :] + rows[:, :, :, None]
+
+
+def add_field(grid: Tensor, bends: Tensor) -> Tensor:
+    """Positions [n, 2, H, W] moved by smooth fields through points [n, 2, g, g], interpolated bicubically: in place.
+
+    The interpolation is a weighted sum over the rows and then over the columns of the points, added up in a fixed
+    order: matrix products would be rounded otherwise for other numbers of pictures.
+    """
+    H, W = grid.shape[2:]
+    points = bends.shape[-1]
+    down, along = (cubic_weights(points, size).to(grid.device, non_blocking=True) for size in (H, W))  # [g, H], [g, W]
+    strips = bends[:, :, :, :1] * along[0]  # [n, 2, g, W]
+    for j in range(1, points):
+        strips += bends[:, :, :, j : j + 1] * along[j]
+    for i in range(points):
+        grid += strips[:, :, i : i + 1] * down[i][:, None]  # [n, 2, H, W]
+    return grid
+
+
+@lru_cache
+def cubic_weights(points: int, size: int) -> Tensor:
+    """Weights [points, size] of bicubic interpolation from points to pixels; the outermost points lie on the border."""
+    one = torch.eye(points)[None, :, None]  # [1, g, 1, g]
+    return F.interpolate(one, size=(1, size), mode="bicubic", align_corners=True)[0, :, 0]
+
+
+def pieces(pictures: int, pixels: int, device: torch.device) -> list[slice]:
+    """Pictures that are distorted together: on a processor as many as its cache holds, elsewhere all of them."""
+    step = max(1, CACHED_PIXELS // pixels) if device.type == "cpu" else max(1, pictures)
+    return [slice(start, start + step) for start in range(0, pictures, step)]
 
 
 AUGMENTS: dict[str, Augment | None] = {

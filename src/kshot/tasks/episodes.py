@@ -1,4 +1,9 @@
-"""Classification tasks: which classes, which pictures, which order. Index operations only."""
+"""Classification tasks: which classes, which pictures, which order. Index operations only.
+
+The numbers of classes and examples are drawn by the processor, whatever the device: they are few. The pictures are
+gathered and distorted where they lie, and nothing is read back from there: drawing never waits for a GPU. (Scribbles
+are made there too; only the number of their segments is read back.)
+"""
 
 from __future__ import annotations
 
@@ -104,8 +109,7 @@ class EpisodeTasks(TaskSource):
         if self.augment is not None:
             xs = self.augment(xs, random.keys(self.seed, indices, "augment support"))
             xq = self.augment(xq, random.keys(self.seed, indices, "augment query"))
-        device = xs.device
-        return Tasks(xs, episode.ys.to(device), xq, episode.yq.to(device), classes.to(device), indices.to(device))
+        return Tasks(xs, episode.ys, xq, episode.yq, classes, indices).to(xs.device)
 
 
 class ImageTasks(EpisodeTasks):
@@ -184,7 +188,7 @@ class ImageTasks(EpisodeTasks):
 
     def pictures(self, classes: Tensor, examples: Tensor) -> Tensor:
         """Rows of the pixel table."""
-        rows = (self._offsets[classes] + examples).to(self._pixels.device)  # [T, P]
+        rows = (self._offsets[classes] + examples).to(self._pixels.device, non_blocking=True)  # [T, P]
         flat = self._pixels.index_select(0, rows.flatten())  # [T*P, C*H*W]
         return flat.view(*rows.shape, *self.images.pixels.shape[1:])  # [T, P, C, H, W]
 
@@ -243,7 +247,8 @@ class ScribbleTasks(EpisodeTasks):
 
     def pictures(self, classes: Tensor, examples: Tensor) -> Tensor:
         """Drawings made on the device."""
-        return self.scribbles.draw(classes.to(self.device), examples.to(self.device)[..., None])[:, :, 0]
+        here = [t.to(self.device, non_blocking=True) for t in (classes, examples)]
+        return self.scribbles.draw(here[0], here[1][..., None])[:, :, 0]
 
 
 class RunTasks(TaskSource):
@@ -252,7 +257,8 @@ class RunTasks(TaskSource):
     def __init__(self, runs: OneShotRuns, device: torch.device | str = "cpu") -> None:
         count, way = runs.support.shape[:2]
         super().__init__(way, 1, max(1, runs.query.shape[1] // way))
-        self.runs, self.device = runs, torch.device(device)
+        self.runs = runs
+        self._tables = [t.to(device) for t in (runs.support, runs.query, runs.labels)]
         self.name, self.split = "runs", "test"
         self.description = f"{count} one-shot runs of {way} characters"
 
@@ -266,8 +272,7 @@ class RunTasks(TaskSource):
 
     def draw(self, indices: Tensor, way: int, shot: int) -> Tasks:
         """The runs of the given numbers."""
-        T = len(indices)
-        ys = torch.arange(way).expand(T, way)
-        classes = indices[:, None] * way + ys
-        parts = (self.runs.support[indices], ys, self.runs.query[indices], self.runs.labels[indices], classes, indices)
-        return Tasks(*(p.to(self.device) for p in parts))
+        ys = torch.arange(way).expand(len(indices), way)
+        at = indices.to(self._tables[0].device, non_blocking=True)
+        xs, xq, yq = (table.index_select(0, at) for table in self._tables)
+        return Tasks(xs, ys, xq, yq, indices[:, None] * way + ys, indices).to(xs.device)
