@@ -18,6 +18,20 @@ def test_is_splitmix64() -> None:
     assert [w % 2**64 for w in words] == [6457827717110365317, 3203168211198807973, 9817491932198370423]
 
 
+def test_all_ways_to_mix_agree() -> None:
+    """Integers of Python, arrays of numpy (tensors on a processor) and tensors (elsewhere, and when compiling)."""
+    words = torch.tensor([[0, 1, -1], [2**62, -(2**63), 2**63 - 1]])
+    mixed = random.mix(words)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.compiler, "is_compiling", lambda: True)
+        assert torch.equal(random.mix(words), mixed)
+        assert torch.equal(random.mix(words.T), mixed.T)
+    assert torch.equal(random.mix(words.T), mixed.T)
+    assert torch.equal(random.mix(words[0, 1]), mixed[0, 1])
+    assert [random._mix_int(w) for w in words.flatten().tolist()] == mixed.flatten().tolist()
+    assert torch.equal(random.keys(-3, words, "s"), random.keys(2**64 - 3, words, "s"))
+
+
 def test_numbers_depend_on_nothing_but_their_place() -> None:
     whole = random.uniform(key(8), 5)
     assert torch.equal(whole[3:4], random.uniform(key(8)[3:4], 5))
