@@ -12,6 +12,7 @@ from torch import nn
 from kshot.backbones.init import linear
 from kshot.errors import UserError
 from kshot.evaluation import files
+from kshot.functional import random
 from kshot.training.checkpoint import load_into, load_note, load_tensors, save_tensors
 from kshot.training.optimisers import OPTIMIZERS, build_optimizer, optimizer_tensors, restore_optimizer
 
@@ -87,6 +88,26 @@ def test_an_optimiser_goes_on_bit_by_bit(name: str, momentum: float) -> None:
     assert optimizer_tensors(whole).keys() == optimizer_tensors(resumed).keys()
     if name != "sgd" or momentum:
         assert stored
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_steps_are_those_of_the_textbook_however_gradients_lie_in_memory(name: str) -> None:
+    """Kingma & Ba 2015, algorithm 1; Loshchilov & Hutter 2019, algorithm 2."""
+    start = random.normal(random.keys(0, torch.tensor(0), "weights"), 4, 3, 3, 3).double()
+    weight = nn.Parameter(start.clone(memory_format=torch.channels_last))
+    optimizer = build_optimizer(name, [weight], lr=0.1, weight_decay=0.01)
+    theta, m, v = start.clone(), torch.zeros_like(start), torch.zeros_like(start)
+    for t in range(1, 4):
+        g = random.normal(random.keys(0, torch.tensor(t), "gradient"), 4, 3, 3, 3).double()
+        weight.grad = g if t > 1 else g.to(memory_format=torch.channels_last)
+        optimizer.step()
+        if name == "adam":
+            g = g + 0.01 * theta
+        else:
+            theta = theta - 0.1 * 0.01 * theta
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+        theta = theta - 0.1 * (m / (1 - 0.9**t)) / ((v / (1 - 0.999**t)).sqrt() + 1e-8)
+        torch.testing.assert_close(weight.detach(), theta)
 
 
 def test_unknown_optimiser_offers_the_nearest() -> None:
