@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: install run test test-slow test-gpu lint types bench results-smoke clean
+.PHONY: install run test test-slow test-gpu test-peers lint types bench bench-peers results-smoke clean
 
 install: $(STAMP)
 
@@ -33,11 +33,20 @@ test-slow: install      ## accuracy gates and other tests that take minutes
 test-gpu: install
 	$(BIN)/pytest -m gpu
 
-bench: install
+bench: install          ## speed: the parts alone, then kshot beside the peers (after `make bench-peers`), and the table; about 20 minutes
 	$(BIN)/pytest benchmarks -m 'not gpu' --benchmark-columns=median,iqr,ops
+	$(BIN)/python benchmarks/beside_peers.py $(BENCH)
+	$(BIN)/python benchmarks/table.py
+
+bench-peers: install    ## an environment for each peer under .bench/; the table says which of them work
+	$(BIN)/python benchmarks/peers/install.py
+	$(BIN)/python benchmarks/table.py
+
+test-peers: install     ## the same losses as the peers (after `make bench-peers`)
+	$(BIN)/pytest -m peers
 
 results-smoke: install  ## repeat a committed result in shortened form (needs Omniglot)
 	$(BIN)/python results/smoke.py results/protonet-omniglot-random-5w1s.json
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .bench build dist .pytest_cache .mypy_cache .ruff_cache

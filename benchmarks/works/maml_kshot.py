@@ -1,0 +1,47 @@
+"""MAML with kshot."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from kshot.methods import Method, build_method
+from kshot.tasks import Tasks, TaskSpec
+
+from .common import SINE, Running, dtype_of, meta_training, raw_batch
+
+
+def tasks_of(kind: dict[str, Any]) -> Tasks:
+    """The tasks of a work as kshot draws them: pictures are uint8."""
+    xs, ys, xq, yq = raw_batch(kind)
+    if kind["data"] == SINE:
+        xs, ys, xq, yq = (t.to(dtype_of(kind)) for t in (xs, ys, xq, yq))
+    T, way = len(xs), 0 if kind["data"] == SINE else kind["way"]
+    return Tasks(xs, ys, xq, yq, torch.arange(T * way).view(T, way), torch.arange(T))
+
+
+def method_of(kind: dict[str, Any], **options: Any) -> Method:
+    """MAML whose inner steps change every parameter, as those of the peers do."""
+    chosen = {"inner_steps": kind["steps"], "inner_lr": kind["alpha"], "adapt_norm": True, **options}
+    if kind["data"] == SINE:
+        spec = TaskSpec((1,), way=0, num_classes=0, output_dim=1)
+        return build_method("maml", spec, backbone="mlp", **chosen).to(dtype_of(kind)).train()
+    spec = TaskSpec((1, 28, 28), way=kind["way"], num_classes=None)
+    backbone, size = "conv4-strided" if kind["strided"] else "conv4", {"filters": kind["filters"]}
+    method = build_method("maml", spec, backbone=backbone, backbone_options=size, **chosen)
+    return method.to(dtype_of(kind)).train()
+
+
+def build(kind: dict[str, Any], library: str, variant: str, start: str | None) -> Running:
+    """variant: "eager" or "compiled", with "+ENGINE" for another engine than kshot chooses itself.
+
+    Writes the first weights to `start`, from where the peers read them.
+    """
+    form, _, engine = variant.partition("+")
+    method = method_of(kind, **({"engine": engine} if engine else {}))
+    if start is not None:
+        torch.save([p.detach().clone().contiguous() for p in method.parameters()], start)
+    tasks = tasks_of(kind)
+    method.compiled = form == "compiled"
+    return meta_training(method, kind, lambda: float(method.meta_step(tasks)["loss"]), variant)

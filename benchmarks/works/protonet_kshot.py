@@ -1,0 +1,31 @@
+"""ProtoNet with kshot."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from kshot.methods import Method, build_method
+from kshot.tasks import TaskSpec
+
+from .common import Running, meta_training
+from .maml_kshot import tasks_of
+
+
+def method_of(kind: dict[str, Any], start: str | None) -> Method:
+    """Conv4; writes the first weights to `start`, from where the peers read them."""
+    spec = TaskSpec((1, 28, 28), way=kind["way"], num_classes=None)
+    method = build_method("protonet", spec, backbone="conv4", backbone_options={"filters": kind["filters"]})
+    if start is not None:
+        torch.save([p.detach().clone().contiguous() for p in method.backbone.parameters()], start)
+    return method.train()
+
+
+def build(kind: dict[str, Any], library: str, variant: str, start: str | None) -> Running:
+    """variant: "eager" or "compiled"."""
+    method, tasks = method_of(kind, start), tasks_of(kind)
+    method.compiled = variant == "compiled"
+    running = meta_training(method, kind, lambda: float(method.meta_step(tasks)["loss"]), variant)
+    running.parameters = [p for p in running.parameters if p.requires_grad]
+    return running
