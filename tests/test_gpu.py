@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
+from kshot.data.curves import Sinusoid
 from kshot.data.images import Images
 from kshot.data.scribbles import Scribbles
 from kshot.functional import random
 from kshot.methods import METHODS
 from kshot.tasks import make_source
+from kshot.training.prefetch import Prefetch
 from support import image_tasks, outputs, small_method
+from training_support import small_training
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 
@@ -53,3 +58,20 @@ def test_methods_agree_with_the_processor(name: str) -> None:
     here = outputs(method, tasks)
     there = outputs(method.cuda(), tasks.to("cuda")).cpu()
     torch.testing.assert_close(here, there, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("data", [Scribbles(), Sinusoid()])
+def test_tasks_drawn_ahead_are_the_same(data: Scribbles | Sinusoid) -> None:
+    source = make_source(data, way=5, shot=1, query=2, device="cuda")
+    with Prefetch(source, tasks=2, steps=20, device=torch.device("cuda")) as batches:
+        for step in range(20):
+            ahead = batches.batch(step)
+            wanted = source.batch([2 * step, 2 * step + 1]).to("cuda")
+            assert torch.equal(ahead.xs, wanted.xs)
+            assert torch.equal(ahead.yq, wanted.yq)
+
+
+def test_a_training_on_the_device_resumes(tmp_path: Path) -> None:
+    """Also the step count of a fused optimiser lies where it belongs."""
+    small_training(tmp_path, 20, device="cuda", max_minutes=1e-9)
+    assert small_training(tmp_path, 20, device="cuda", resume=True).step == 20

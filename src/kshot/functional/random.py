@@ -117,21 +117,20 @@ def distinct(key: Tensor, k: int, high: int | Tensor) -> Tensor:
     """k distinct uniform numbers in [0, high) for each key, in random order: int64 [*key.shape, k].
 
     The j-th number is drawn among the high - j values not yet taken: with the taken values sorted, c_0 < c_1 < ...,
-    the r-th free value is r + #{i : c_i - i <= r}. Costs k small tensor operations whatever high is.
+    the r-th free value is r + #{i : c_i - i <= r}. Costs k small operations whatever high is; a processor does them.
     """
-    if bool((torch.as_tensor(high) < k).any()):
-        raise ValueError(f"cannot draw {k} distinct numbers below {int(torch.as_tensor(high).min())}")
-    remaining = torch.as_tensor(high, device=key.device)[..., None] - torch.arange(k, device=key.device)
-    free = integers(key, k, high=remaining)  # [..., k]
-    order = torch.arange(k, device=key.device)
-    taken = free[..., :1]  # sorted
-    drawn = [free[..., 0]]
+    most = torch.as_tensor(high).cpu()
+    if bool((most < k).any()):
+        raise ValueError(f"cannot draw {k} distinct numbers below {int(most.min())}")
+    order = np.arange(k)
+    free = integers(key.cpu(), k, high=most[..., None] - torch.from_numpy(order)).numpy()  # [..., k]
+    drawn = free.copy()
+    taken = free.copy()  # the first j of them, sorted
     for j in range(1, k):
-        r = free[..., j : j + 1]
-        value = r + (taken - order[:j] <= r).sum(-1, keepdim=True)
-        drawn.append(value[..., 0])
-        taken = torch.cat([taken, value], -1).sort(-1).values
-    return torch.stack(drawn, -1)
+        drawn[..., j] += (taken[..., :j] - order[:j] <= free[..., j : j + 1]).sum(-1)
+        taken[..., j] = drawn[..., j]
+        taken[..., : j + 1].sort(-1)
+    return torch.from_numpy(drawn).to(key.device)
 
 
 def fold(key: Tensor, number: Tensor) -> Tensor:

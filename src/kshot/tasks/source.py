@@ -81,6 +81,11 @@ class TaskSource:
     def __len__(self) -> int:
         return ENDLESS
 
+    @property
+    def ranged(self) -> bool:
+        """Whether way or shot vary from block to block."""
+        return self._ways[0] != self._ways[1] or self._shots[0] != self._shots[1]
+
     def counts(self, index: int) -> tuple[int, int]:
         """(way, shot) of task `index`."""
         block = torch.tensor([index // self.block])
@@ -97,11 +102,11 @@ class TaskSource:
             raise UserError("a batch needs at least one task index")
         if min(numbers) < 0 or max(numbers) >= len(self):
             raise UserError(f"task indices run from 0 to {len(self) - 1}; got {min(numbers)} to {max(numbers)}")
-        if self._ways[0] == self._ways[1] and self._shots[0] == self._shots[1]:
-            counts = {(self._ways[0], self._shots[0])}
-        else:
+        if self.ranged:
             blocks = {i // self.block: i for i in numbers}
             counts = {self.counts(i) for i in blocks.values()}
+        else:
+            counts = {(self._ways[0], self._shots[0])}
         if len(counts) > 1:
             raise UserError(
                 f"a batch has one way and one shot, but these tasks have (way, shot) in {sorted(counts)}; ranges are "

@@ -20,6 +20,7 @@ from .callbacks import Callback, Progress
 from .folder import RunFolder
 from .interrupt import Interrupted, InterruptFlag
 from .optimisers import build_optimizer
+from .prefetch import Prefetch
 from .randomness import step_randomness
 from .settings import Settings
 from .state import State, export, load_state, save_state
@@ -84,7 +85,7 @@ class Loop:
         self.saved_time, self.logged = self.started, self.before
         self._call("on_start")
         try:
-            with InterruptFlag() as interrupt:
+            with self._batches() as self.batches, InterruptFlag() as interrupt:
                 while not self.reason:
                     self._step()
                     self._after_step(interrupt)
@@ -94,10 +95,13 @@ class Loop:
             self.progress.seconds = self._seconds()
             self._call("on_end")
 
+    def _batches(self) -> Prefetch:
+        return Prefetch(self.source, tasks=self.settings.tasks, steps=self.settings.steps, device=self.device)
+
     def _step(self) -> None:
         """One outer step on the tasks that belong to it."""
-        step, count = self.progress.step, self.settings.tasks
-        batch = self.source.batch(distributed.share(range(step * count, (step + 1) * count))).to(self.device)
+        step = self.progress.step
+        batch = self.batches.batch(step)
         for group in self.optimizer.param_groups:
             group["lr"] = self.settings.lr * self.factor(step)
         self.optimizer.zero_grad(set_to_none=True)
