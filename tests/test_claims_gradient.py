@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kshot.data.curves import Sinusoid
-from kshot.functional.inner import inner_sgd
+from kshot.functional.engines import Engine, meta_gradient, part_of
+from kshot.functional.inner import SGD, autograd_gradient, path
 from kshot.methods import FOMAML, MAML, build_method
 from kshot.tasks import CurveTasks, Tasks
 from support import gradient_of, image_tasks, noise, plain_method, small_method
@@ -30,10 +31,32 @@ def value(problem: tuple[Tensor, Tensor]) -> Callable[[dict[str, Tensor]], Tenso
     return lambda p: p["w"] @ A @ p["w"] / 2 - b @ p["w"]
 
 
-def meta_gradient(inner: object, outer: object, theta: Tensor, k: int, *, alpha: float = ALPHA, first: bool) -> Tensor:
-    theta = theta.clone().requires_grad_()
-    path = inner_sgd(value(inner), {"w": theta}, ["w"], alpha=alpha, steps=k, first_order=first)
-    return torch.autograd.grad(value(outer)(path[-1]), theta)[0]
+def descent(inner: object, outer: object, k: int, *, alpha: float = ALPHA, first: bool = False) -> SGD:
+    """k steps on one quadratic, then the loss of another; the data play no part."""
+    return SGD(
+        lambda p, x, y: value(inner)(p),
+        lambda p, x, y: (value(outer)(p), ()),
+        ["w"],
+        alpha=alpha,
+        steps=k,
+        first_order=first,
+    )
+
+
+ENGINES = [Engine(1), Engine(1, recompute=True), Engine(0), Engine(0, recompute=True)]
+
+
+def gradients(inner: object, outer: object, theta: Tensor, k: int, *, alpha: float = ALPHA, first: bool) -> Tensor:
+    """The meta-gradient [P], which every engine finds."""
+    loop, empty = descent(inner, outer, k, alpha=alpha, first=first), torch.zeros(1, 1, dtype=theta.dtype)
+    found = [
+        meta_gradient({"w": theta}, (empty,) * 4, e, part_of(loop, e, functional=functional)).grads["w"]
+        for e in ENGINES
+        for functional in (False, True)
+    ]
+    for other in found[1:]:
+        torch.testing.assert_close(other, found[0], rtol=1e-12, atol=1e-14)
+    return found[0]
 
 
 @pytest.mark.parametrize("k", [0, 1, 2, 5])
@@ -43,12 +66,13 @@ def test_on_quadratics_the_path_and_both_gradients_have_closed_forms(k: int) -> 
     s = torch.linalg.solve(A0, b0)
     power = torch.linalg.matrix_power(torch.eye(P, dtype=torch.float64) - ALPHA * A0, k)
     theta_k = s + power @ (theta - s)
-    path = inner_sgd(value((A0, b0)), {"w": theta}, ["w"], alpha=ALPHA, steps=k, first_order=False)
-    torch.testing.assert_close(path[-1]["w"], theta_k, rtol=1e-12, atol=1e-13)
+    if k:
+        states = path(descent((A0, b0), (A1, b1), k), {"w": theta}, k, autograd_gradient, theta, theta)
+        torch.testing.assert_close(states[-1]["w"], theta_k, rtol=1e-12, atol=1e-13)
     outer = A1 @ theta_k - b1
-    exact = meta_gradient((A0, b0), (A1, b1), theta, k, first=False)
+    exact = gradients((A0, b0), (A1, b1), theta, k, first=False)
     torch.testing.assert_close(exact, power @ outer, rtol=1e-12, atol=1e-13)
-    first = meta_gradient((A0, b0), (A1, b1), theta, k, first=True)
+    first = gradients((A0, b0), (A1, b1), theta, k, first=True)
     torch.testing.assert_close(first, outer, rtol=1e-12, atol=1e-13)
 
 
@@ -56,9 +80,9 @@ def test_a_step_of_one_over_the_curvature_kills_the_maml_gradient_only() -> None
     H = 3.0
     problem = (H * torch.eye(P, dtype=torch.float64), noise(0, P))
     theta = noise(1, P)
-    exact = meta_gradient(problem, quadratic(3), theta, 1, alpha=1 / H, first=False)
+    exact = gradients(problem, quadratic(3), theta, 1, alpha=1 / H, first=False)
     assert exact.abs().max() < 1e-14
-    assert meta_gradient(problem, quadratic(3), theta, 1, alpha=1 / H, first=True).abs().max() > 0.1
+    assert gradients(problem, quadratic(3), theta, 1, alpha=1 / H, first=True).abs().max() > 0.1
 
 
 def test_leading_order_of_the_three_gradients() -> None:
@@ -115,7 +139,9 @@ def oracle(method: MAML, tasks: Tasks, k: int, *, first: bool) -> list[Tensor]:
     return total
 
 
-@pytest.mark.parametrize("engine", ["vmap", "loop"])
+@pytest.mark.parametrize(
+    "engine", ["vmap", "loop", "chunk:2", "loop+threads", "vmap+threads+recompute", "loop+recompute", "vmap+recompute"]
+)
 @pytest.mark.parametrize(("make", "first"), [(MAML, False), (FOMAML, True)])
 def test_meta_gradient_in_plain_loops(make: type[MAML], first: bool, engine: str) -> None:
     tasks = image_tasks(0, T=3)

@@ -71,7 +71,7 @@ def test_adam_without_momentum_is_torchs() -> None:
         g = noise(step, 7)
         p.grad = g.clone()
         optimiser.step()
-        mine, second = adam_step(mine, {"w": g}, second, step, lr=0.01)
+        mine, second = adam_step(mine, {"w": g}, second, torch.tensor(step), lr=0.01)
         torch.testing.assert_close(mine["w"], p.detach(), rtol=1e-12, atol=1e-13)
 
 

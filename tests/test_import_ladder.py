@@ -11,6 +11,7 @@ SOURCE = Path(__file__).resolve().parent.parent / "src" / "kshot"
 
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
+    "cache": set(),
     "functional": set(),
     "data": {"functional"},
     "tasks": {"functional", "data"},
@@ -56,7 +57,7 @@ def arrows_up(package: Path) -> list[str]:
         if part not in MAY_IMPORT:
             wrong.append(f"{part} stands on no rung of the ladder")
             continue
-        allowed = MAY_IMPORT[part] | {part, "errors"}
+        allowed = MAY_IMPORT[part] | {part, "errors", "cache"}
         wrong += [
             f"{path.relative_to(package)}:{line} imports {name}"
             for name, line in sorted(imports(path, package))

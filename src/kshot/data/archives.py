@@ -18,8 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..cache import cache_dir
 from ..errors import UserError
-from .places import cache_dir, data_dirs
+from .places import data_dirs
 
 SIDE = 105
 DRAWERS = 20

@@ -1,19 +1,9 @@
-"""Where data lie: folders that the user names, and the cache."""
+"""Where data lie: the folders that the user names."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-
-
-def cache_dir() -> Path:
-    """KSHOT_CACHE, or the user's cache folder of the operating system."""
-    named = os.environ.get("KSHOT_CACHE")
-    if named:
-        return Path(named).expanduser()
-    import pooch
-
-    return Path(pooch.os_cache("kshot"))
 
 
 def data_dirs(data_dir: Path | None) -> tuple[list[Path], str]:

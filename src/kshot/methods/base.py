@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +12,8 @@ from torch import Tensor, nn
 
 from ..errors import UserError
 from ..tasks import Tasks
+
+Fn = TypeVar("Fn", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,11 @@ class Method(nn.Module):
     """
 
     about: ClassVar[About]
+    compiled: bool = False  # meta-steps run through torch.compile; set by the trainer
+    engine: str = ""  # how the tasks of a batch are computed, where a method has a choice
+
+    def tune(self, tasks: Tasks) -> None:
+        """Choose, by measuring on some tasks, what was left to be chosen; called before the first step."""
 
     def adapt(self, xs: Tensor, ys: Tensor, way: int) -> Any:
         """Learn from the support sets xs [T, S, ...], ys [T, S] of `way` classes (0 for regression): the state."""
@@ -69,19 +77,37 @@ class Method(nn.Module):
 
     def meta_step(self, tasks: Tasks) -> dict[str, Tensor]:
         """Fill `.grad` of the meta-parameters from a batch of tasks; returns the measures (with "loss")."""
-        loss, measures = self.meta_loss(tasks)
+        loss_of = self.program("meta_loss", self.meta_loss) if self.compiled else self.meta_loss
+        loss, measures = loss_of(tasks)
         loss.backward()
         return measures
+
+    def program(self, name: str, f: Fn) -> Fn:
+        """f compiled for inputs of fixed shapes, once under each name; on a GPU it is launched as one CUDA graph."""
+        programs = self.__dict__.setdefault("_programs", {})
+        if name not in programs:
+            mode = "reduce-overhead" if next(self.parameters()).is_cuda else None
+            programs[name] = torch.compile(f, fullgraph=True, dynamic=False, mode=mode)
+        return programs[name]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in self.__dict__.items() if k != "_programs"}
 
 
 def query_loss(output: Tensor, yq: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
     """Cross-entropy of logits [T, Q, N] with labels, or mean squared error with real targets, and its measures."""
     if yq.is_floating_point():
         loss = F.mse_loss(output, yq.to(output.dtype))
-        return loss, {"loss": loss.detach(), "mse": loss.detach()}
-    loss = F.cross_entropy(output.flatten(0, -2), yq.flatten())
-    accuracy = (output.detach().argmax(-1) == yq).float().mean()
-    return loss, {"loss": loss.detach(), "accuracy": accuracy}
+    else:
+        loss = F.cross_entropy(output.flatten(0, -2), yq.flatten())
+    return loss, query_measures(loss, output, yq)
+
+
+def query_measures(loss: Tensor, output: Tensor, yq: Tensor) -> dict[str, Tensor]:
+    """What is logged of a loss and the outputs that it is of: "loss", and "accuracy" (0..1) or "mse"."""
+    if yq.is_floating_point():
+        return {"loss": loss.detach(), "mse": loss.detach()}
+    return {"loss": loss.detach(), "accuracy": (output.detach().argmax(-1) == yq).float().mean()}
 
 
 def as_input(x: Tensor, dtype: torch.dtype | None = None) -> Tensor:

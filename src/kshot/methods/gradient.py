@@ -1,26 +1,30 @@
-"""What the methods that learn a task by gradient descent share: a functional network, batched over tasks."""
+"""What the methods that learn a task by gradient descent share: a functional network, batched by an engine."""
 
 from __future__ import annotations
 
+import copy
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call, replace_all_batch_norm_modules_
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.utils import _pytree as pytree
 
 from ..backbones import feature_size
 from ..backbones.init import linear
 from ..errors import UserError
-from ..functional.inner import Params
-from .base import Method, as_input, check_way
+from ..functional.engines import Engine, MetaGradient, gradient_for, meta_gradient, over_tasks, part_of
+from ..functional.inner import InnerLoop, Params, path
+from ..functional.parallel import worker
+from ..tasks import Tasks
+from .base import Method, as_input, check_way, query_measures
+from .tuning import fastest
 
-Engine = Literal["vmap", "loop"]
+ENGINE = "auto"
 PICTURES_AT_ONCE = 8000  # bounds the memory of queries that are each normalised beside the support set
 
 
@@ -43,7 +47,11 @@ class GradientMethod(Method):
     Batch norm always uses the statistics of the batch at hand, as published (no running statistics). A query is
     therefore normalised either with all queries of its task (transductive), or with the support set alone beside it
     (not transductive; Nichol et al. 2018, section 6).
+
+    Subclasses say in `inner_loop` how one task is learned; engines (see functional/engines.py) compute it for many.
     """
+
+    first_order = False
 
     def __init__(
         self,
@@ -53,7 +61,7 @@ class GradientMethod(Method):
         way: int,
         output_dim: int,
         adapt_norm: bool,
-        engine: Engine,
+        engine: str,
         seed: int,
     ) -> None:
         super().__init__()
@@ -65,7 +73,11 @@ class GradientMethod(Method):
         fixed = {id(p) for m in norms for p in m.parameters()} if not adapt_norm else set()
         self.adapted = [n for n, p in self.net.named_parameters() if id(p) not in fixed]
         self.batch_normed = bool(norms)
-        self.way, self.output_dim, self.engine = way, output_dim, engine
+        self.way, self.output_dim = way, output_dim
+        self.engine: str = engine
+        if engine != "auto":
+            Engine.parse(engine)
+        self._replicas: dict[int, nn.Module] = {}
 
     def parameters_now(self) -> Params:
         """The meta-parameters theta by name."""
@@ -73,7 +85,13 @@ class GradientMethod(Method):
 
     def forward_with(self, params: Params, x: Tensor) -> Tensor:
         """The network with the given parameters: [B, ...] -> [B, N]."""
-        return functional_call(self.net, params, (x,))
+        number = None if torch.compiler.is_compiling() else worker()
+        if number is None:
+            return functional_call(self.net, params, (x,))
+        if number not in self._replicas:  # functional_call changes the module while it runs, so each worker has its own
+            self._replicas[number] = copy.deepcopy(self.net)
+        replica = self._replicas[number].train(self.net.training)
+        return functional_call(replica, {**dict(self.net.named_buffers()), **params}, (x,))
 
     def start(self, count: int) -> Params:
         """theta for each of `count` tasks, without copies: [T, ...]."""
@@ -83,14 +101,72 @@ class GradientMethod(Method):
         """The mean loss of outputs [S, N] for labels [S], or of outputs [S, D] for real targets."""
         return F.mse_loss(output, y) if self.output_dim else F.cross_entropy(output, y)
 
+    def query_loss(self, params: Params, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """The mean loss of a task's queries, and their outputs [Q, N]."""
+        output = self.forward_with(params, x)
+        return self.loss_of(output, y), output
+
+    def inner_loop(self) -> InnerLoop:
+        """How one task is learned."""
+        raise NotImplementedError
+
+    def chosen_engine(self) -> Engine:
+        """The engine, or a safe one as long as none has been chosen (see `tune`)."""
+        return Engine() if self.engine == "auto" else Engine.parse(self.engine)
+
     def over_tasks(self, f: Callable[..., Any], *stacked: Any) -> Any:
         """f of every task's slice of the stacked arguments [T, ...], results stacked again."""
-        if self.engine == "vmap":
-            return torch.vmap(f)(*stacked)
-        leaves, tree = pytree.tree_flatten(stacked)
-        slices = zip(*(leaf.unbind(0) for leaf in leaves))
-        results = [pytree.tree_flatten(f(*pytree.tree_unflatten(list(s), tree))) for s in slices]
-        return pytree.tree_unflatten([torch.stack(r) for r in zip(*(r[0] for r in results))], results[0][1])
+        return over_tasks(f, stacked, self.chosen_engine())
+
+    def meta_gradient(self, tasks: Tasks, engine: Engine) -> MetaGradient:
+        """The gradient of the mean query loss through the inner steps, by the given engine."""
+        xs, ys = self.check(tasks.xs, tasks.ys, tasks.way)
+        xq, yq = self.check(tasks.xq, tasks.yq, tasks.way)
+        loop = self.inner_loop()
+        part = part_of(loop, engine, functional=self.compiled)
+        if self.compiled:
+            part = self.program(f"meta_gradient {engine}", part)
+        return meta_gradient(self.parameters_now(), (xs, ys, xq, yq), engine, part)
+
+    def meta_step(self, tasks: Tasks) -> dict[str, Tensor]:
+        """Fill `.grad` of the meta-parameters from a batch of tasks; returns the measures (with "loss")."""
+        self.tune(tasks)
+        found = self.meta_gradient(tasks, self.chosen_engine())
+        for name, p in self.net.named_parameters():
+            p.grad = found.grads[name]
+        return query_measures(found.loss, found.output, tasks.yq)
+
+    def tune(self, tasks: Tasks) -> None:
+        """Choose the engine by measuring on some tasks, if it is "auto"."""
+        if self.engine == "auto":
+            self.engine = fastest(self, tasks)
+
+    def signature(self) -> dict[str, object]:
+        """What the time of a step depends on, beside tasks and machine."""
+        names = ("inner_steps", "inner_batch", "inner_optimizer", "first_order", "output_dim")
+        shapes = {n: [str(p.dtype), *p.shape] for n, p in self.net.named_parameters()}
+        modules = [f"{type(m).__name__} {m.extra_repr()}" for m in self.net.modules()]
+        return {
+            "method": type(self).__name__,
+            **{n: getattr(self, n) for n in names if hasattr(self, n)},
+            "adapted": self.adapted,
+            "shapes": shapes,
+            "modules": modules,
+        }
+
+    def trial(self, tasks: Tasks, engine: Engine) -> object:
+        """The costly part of a meta-step by the given engine, without its effects; for measuring."""
+        return self.meta_gradient(tasks, engine)
+
+    def adapt_path(self, xs: Tensor, ys: Tensor, way: int, steps: int) -> list[Params]:
+        """theta_0..theta_steps of every task, each stacked over tasks."""
+        x, y = self.check(xs, ys, way)
+        loop, theta, gradient = self.inner_loop(), self.parameters_now(), gradient_for(self.chosen_engine())
+        start = self.start(len(x))
+        if not steps:
+            return [start]
+        states = self.over_tasks(lambda x, y: path(loop, theta, steps, gradient, x, y), x, y)
+        return [start, *(start | s for s in states)]
 
     def outputs(self, params: Params, xs: Tensor, xq: Tensor, *, transductive: bool) -> Tensor:
         """Outputs [T, Q, N] of the queries with per-task parameters."""
@@ -111,10 +187,6 @@ class GradientMethod(Method):
     def predict(self, state: Adapted, xq: Tensor, *, transductive: bool = False) -> Tensor:
         """Outputs of the adapted network, [T, Q, N] (or [T, Q, D])."""
         return self.outputs(state.params, state.xs, xq, transductive=transductive)
-
-    def adapt_path(self, xs: Tensor, ys: Tensor, way: int, steps: int) -> list[Params]:
-        """theta_0..theta_steps of every task, each stacked over tasks."""
-        raise NotImplementedError
 
     def predict_steps(
         self, xs: Tensor, ys: Tensor, xq: Tensor, way: int, steps: int, *, transductive: bool = False

@@ -12,9 +12,9 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from ..functional.inner import Params, inner_sgd
+from ..functional.inner import SGD, InnerLoop, Params
 from .base import About
-from .gradient import Adapted, Engine, GradientMethod
+from .gradient import ENGINE, Adapted, GradientMethod
 
 
 class MAML(GradientMethod):
@@ -26,7 +26,9 @@ class MAML(GradientMethod):
             averaged over the shots (N times the mean); for regression it is the mean.
         eval_steps: gradient steps when evaluating and predicting.
         adapt_norm: let the inner steps change scale and shift of normalisation layers (the paper does not).
-        engine: how tasks are batched: vmap (all at once) or loop (one after the other).
+        engine: how tasks are computed: loop (one after the other), vmap (all at once) or chunk:C (C at a time), with
+            +threads (shared out among the cores) and +recompute (exact gradient in the memory of one inner step);
+            auto measures and keeps the fastest.
     """
 
     about: ClassVar[About] = About(
@@ -39,7 +41,6 @@ class MAML(GradientMethod):
         targets=("classes", "regression"),
     )
     default_backbone = "conv4-strided"
-    first_order = False
 
     def __init__(
         self,
@@ -52,7 +53,7 @@ class MAML(GradientMethod):
         inner_lr: float = 0.4,
         eval_steps: int = 3,
         adapt_norm: bool = False,
-        engine: Engine = "vmap",
+        engine: str = ENGINE,
         seed: int = 0,
     ) -> None:
         super().__init__(
@@ -70,24 +71,16 @@ class MAML(GradientMethod):
         """The loss of the inner steps: summed over classes, averaged over shots, see inner_lr."""
         return self.loss_of(self.forward_with(params, x), y) * (1 if self.output_dim else self.way)
 
-    def adapt_path(self, xs: Tensor, ys: Tensor, way: int, steps: int) -> list[Params]:
-        """theta_0..theta_k of every task."""
-        x, y = self.check(xs, ys, way)
-        theta = self.parameters_now()
-
-        def path(x: Tensor, y: Tensor) -> list[Params]:
-            steps_taken = inner_sgd(
-                lambda params: self.inner_loss(params, x, y),
-                theta,
-                self.adapted,
-                alpha=self.inner_lr,
-                steps=steps,
-                first_order=self.first_order,
-            )
-            return [{n: p[n] for n in self.adapted} for p in steps_taken[1:]]
-
-        start = self.start(len(x))
-        return [start, *(start | a for a in (self.over_tasks(path, x, y) if steps else []))]
+    def inner_loop(self) -> InnerLoop:
+        """Gradient descent on the support set (eq. 1)."""
+        return SGD(
+            self.inner_loss,
+            self.query_loss,
+            self.adapted,
+            alpha=self.inner_lr,
+            steps=self.inner_steps,
+            first_order=self.first_order,
+        )
 
     def adapt(self, xs: Tensor, ys: Tensor, way: int) -> Adapted:
         """k steps of gradient descent on the support set: `inner_steps` in training mode, else `eval_steps`."""
@@ -103,7 +96,9 @@ class FOMAML(MAML):
         inner_lr: alpha, see MAML.
         eval_steps: gradient steps when evaluating and predicting.
         adapt_norm: let the inner steps change scale and shift of normalisation layers (the paper does not).
-        engine: how tasks are batched: vmap (all at once) or loop (one after the other).
+        engine: how tasks are computed: loop (one after the other), vmap (all at once) or chunk:C (C at a time), with
+            +threads (shared out among the cores) and +recompute (exact gradient in the memory of one inner step);
+            auto measures and keeps the fastest.
     """
 
     about: ClassVar[About] = About(

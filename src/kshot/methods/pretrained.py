@@ -17,7 +17,7 @@ from torch.func import functional_call
 from ..backbones import feature_size
 from ..backbones.init import linear
 from ..errors import UserError
-from ..functional.inner import Params, inner_sgd
+from ..functional.inner import SGD, Params, functional_gradient, path
 from ..tasks import Tasks
 from .base import About, Method, as_input, query_loss
 
@@ -87,13 +87,14 @@ class Pretrained(Method):
             with torch.no_grad():
                 x = self.backbone(x.flatten(0, 1)).unflatten(0, x.shape[:2])  # [T, S, D]
 
-        def one_task(x: Tensor, y: Tensor) -> list[Params]:
-            def loss(p: Params) -> Tensor:
-                output = self.forward_with(p, x) if everything else F.linear(x, p["head.weight"], p["head.bias"])
-                return F.mse_loss(output, y) if self.output_dim else F.cross_entropy(output, y)
+        def loss(p: Params, x: Tensor, y: Tensor) -> Tensor:
+            output = self.forward_with(p, x) if everything else F.linear(x, p["head.weight"], p["head.bias"])
+            return F.mse_loss(output, y) if self.output_dim else F.cross_entropy(output, y)
 
-            path = inner_sgd(loss, theta, adapted, alpha=self.inner_lr, steps=steps, first_order=True)
-            return [{n: p[n] for n in adapted} for p in path[1:]]
+        loop = SGD(loss, lambda p, x, y: (loss(p, x, y), ()), adapted, self.inner_lr, steps, first_order=True)
+
+        def one_task(x: Tensor, y: Tensor) -> list[Params]:
+            return path(loop, theta, steps, functional_gradient, x, y)
 
         start = {n: p.expand(len(x), *p.shape) for n, p in theta.items()}
         y = ys.to(x.dtype) if self.output_dim else ys

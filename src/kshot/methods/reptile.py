@@ -15,13 +15,13 @@ from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.func import grad_and_value
 
 from ..functional import random
+from ..functional.engines import Engine, gradient_for, over_tasks
 from ..functional.inner import Params, adam_step
 from ..tasks import Tasks
 from .base import About, query_loss
-from .gradient import Adapted, Engine, GradientMethod
+from .gradient import ENGINE, Adapted, GradientMethod
 
 
 class Reptile(GradientMethod):
@@ -39,7 +39,8 @@ class Reptile(GradientMethod):
         eval_steps: minibatch steps when evaluating and predicting.
         eval_batch: examples of a minibatch then.
         adapt_norm: let the inner steps change scale and shift of normalisation layers (the published code does).
-        engine: how tasks are batched: vmap (all at once) or loop (one after the other).
+        engine: how tasks are computed: loop (one after the other), vmap (all at once) or chunk:C (C at a time), with
+            +threads (shared out among the cores); auto measures and keeps the fastest.
     """
 
     about: ClassVar[About] = About(
@@ -53,6 +54,7 @@ class Reptile(GradientMethod):
         targets=("classes", "regression"),
     )
     default_backbone = "conv4-strided"
+    first_order = True
 
     def __init__(
         self,
@@ -69,7 +71,7 @@ class Reptile(GradientMethod):
         eval_steps: int = 50,
         eval_batch: int = 5,
         adapt_norm: bool = True,
-        engine: Engine = "vmap",
+        engine: str = ENGINE,
         seed: int = 0,
     ) -> None:
         super().__init__(
@@ -90,11 +92,12 @@ class Reptile(GradientMethod):
             self.register_buffer(buffer, torch.zeros_like(theta[name]))
         self.register_buffer("moment_count", torch.zeros((), dtype=torch.int64))
 
-    def moments(self) -> tuple[Params, int]:
+    def moments(self) -> tuple[Params, Tensor]:
         """The second moments of the inner Adam that a task starts with, and the steps they have seen."""
         if self.carry:
-            return {n: self.get_buffer(b) for n, b in self.moment_names.items()}, int(self.get_buffer("moment_count"))
-        return {n: torch.zeros_like(self.get_buffer(b)) for n, b in self.moment_names.items()}, 0
+            return {n: self.get_buffer(b) for n, b in self.moment_names.items()}, self.get_buffer("moment_count")
+        zeros = {n: torch.zeros_like(self.get_buffer(b)) for n, b in self.moment_names.items()}
+        return zeros, torch.zeros_like(self.get_buffer("moment_count"))
 
     def minibatches(self, indices: Tensor, examples: int, steps: int, size: int) -> Tensor:
         """Which examples each step sees, int64 [T, steps, size]: all are used before any is used again."""
@@ -104,16 +107,18 @@ class Reptile(GradientMethod):
         orders = [random.permutation(random.fold(key, torch.tensor(e)), examples) for e in range(max(1, epochs))]
         return torch.cat(orders, -1)[:, : steps * size].unflatten(-1, (steps, size))
 
-    def descend(self, x: Tensor, y: Tensor, picks: Tensor) -> tuple[list[Params], Params, Tensor]:
+    def descend(self, x: Tensor, y: Tensor, picks: Tensor, engine: Engine) -> tuple[list[Params], Params, Tensor]:
         """Parameters after 0, 1, ... minibatch steps on every task, stacked [T, ...], the last moments and outputs.
 
         Args:
             x: [T, P, ...], network inputs.
             y: [T, P], labels, or [T, P, D].
             picks: [T, steps, size], see minibatches.
+            engine: how to compute them.
         """
         theta = {n: p.detach() for n, p in self.parameters_now().items()}
         moments, count = self.moments()
+        gradient = gradient_for(engine)
 
         def one_task(x: Tensor, y: Tensor, picks: Tensor) -> tuple[list[Params], Params, Tensor]:
             params, second, path = theta, moments, []
@@ -124,7 +129,7 @@ class Reptile(GradientMethod):
                     output = self.forward_with(fixed | a, x[at])
                     return self.loss_of(output, y[at]), output.detach()
 
-                g, (_, output) = grad_and_value(loss, has_aux=True)({n: params[n] for n in self.adapted})
+                g, output = gradient(loss, {n: params[n] for n in self.adapted}, constant=True)
                 if self.inner_optimizer == "adam":
                     params, second = adam_step(params, g, second, count + step + 1, lr=self.inner_lr)
                 else:
@@ -132,7 +137,7 @@ class Reptile(GradientMethod):
                 path.append({n: params[n] for n in self.adapted})
             return path, {n: v + torch.zeros_like(g[n]) for n, v in second.items()}, output
 
-        path, second, output = self.over_tasks(one_task, x, y, picks.to(x.device))
+        path, second, output = over_tasks(one_task, (x, y, picks.to(x.device)), engine)
         start = self.start(len(x))
         return [start, *(start | p for p in path)], second, output
 
@@ -140,24 +145,34 @@ class Reptile(GradientMethod):
         """phi and the parameters after every minibatch step on the support set."""
         x, y = self.check(xs, ys, way)
         picks = self.minibatches(torch.arange(1), x.shape[1], steps, self.eval_batch).expand(len(x), -1, -1)
-        return self.descend(x, y, picks)[0] if steps else [self.start(len(x))]
+        return self.descend(x, y, picks, self.chosen_engine())[0] if steps else [self.start(len(x))]
 
     def adapt(self, xs: Tensor, ys: Tensor, way: int) -> Adapted:
         """`eval_steps` minibatch steps on the support set."""
         return Adapted(self.adapt_path(xs, ys, way, self.eval_steps)[-1], xs)
 
-    def meta_step(self, tasks: Tasks) -> dict[str, Tensor]:
-        """Fill `.grad` with the mean of (phi - W) / alpha over the tasks; the measures are of the last minibatches."""
+    def train_on(self, tasks: Tasks, engine: Engine) -> tuple[Params, Params, Tensor, Tensor]:
+        """W and the last moments of every training task, and outputs and targets of the last minibatches."""
         xs, ys = self.check(tasks.xs, tasks.ys, tasks.way)
         xq, yq = self.check(tasks.xq, tasks.yq, tasks.way)
         x, y = torch.cat([xs, xq], 1), torch.cat([ys, yq], 1)  # [T, S+Q, ...]
         picks = self.minibatches(tasks.indices.cpu(), x.shape[1], self.inner_steps, self.inner_batch)
-        path, second, output = self.descend(x, y, picks)
+        path, second, output = self.descend(x, y, picks, engine)
+        return path[-1], second, output, torch.stack([t[p] for t, p in zip(y, picks[:, -1])])
+
+    def trial(self, tasks: Tasks, engine: Engine) -> object:
+        """The training on the tasks."""
+        return self.train_on(tasks, engine)
+
+    def meta_step(self, tasks: Tasks) -> dict[str, Tensor]:
+        """Fill `.grad` with the mean of (phi - W) / alpha over the tasks; the measures are of the last minibatches."""
+        self.tune(tasks)
+        end, second, output, y = self.train_on(tasks, self.chosen_engine())
         for name, p in self.net.named_parameters():
             if name in self.moment_names:
-                p.grad = (p.detach() - path[-1][name].mean(0)) / self.inner_lr
+                p.grad = (p.detach() - end[name].mean(0)) / self.inner_lr
         if self.carry and self.inner_optimizer == "adam":
             for name, buffer in self.moment_names.items():
                 self.get_buffer(buffer).copy_(second[name].mean(0))
             self.get_buffer("moment_count").add_(self.inner_steps)
-        return query_loss(output, torch.stack([t[p] for t, p in zip(y, picks[:, -1])]))[1]
+        return query_loss(output, y)[1]
