@@ -150,12 +150,18 @@ class Mean(nn.Module):
         return x.mean((2, 3))
 
 
-def conv4(filters: int, strided: bool) -> nn.Sequential:
-    """Conv4 as its users write it: convolution, batch norm of the batch at hand, ReLU, and max-pool or strides."""
+def conv4(filters: int, strided: bool, running: bool = False) -> nn.Sequential:
+    """Conv4 as its users write it: convolution, batch norm, ReLU, and max-pool or strides.
+
+    Args:
+        filters: of each block.
+        strided: strides and the mean over positions, in place of max-pools and flattening.
+        running: batch norm keeps running statistics, as metric methods need; otherwise it takes those of the batch.
+    """
     parts: list[nn.Module] = []
     for inputs in (1, filters, filters, filters):
         parts.append(nn.Conv2d(inputs, filters, 3, stride=2 if strided else 1, padding=1))
-        parts.append(nn.BatchNorm2d(filters, track_running_stats=False))
+        parts.append(nn.BatchNorm2d(filters, track_running_stats=running))
         parts.append(nn.ReLU())
         if not strided:
             parts.append(nn.MaxPool2d(2))

@@ -39,14 +39,9 @@ def easyfsl(kind: dict[str, Any], start: str | None) -> Running:
     """easyfsl.utils.evaluate; the pictures lie in memory, already as floats."""
     from .easyfsl_parts import InMemory, PrototypicalNetworks, evaluate, loader
 
-    backbone = conv4(kind["filters"], strided=False)
+    backbone = conv4(kind["filters"], strided=False, running=True)
     if start is not None:
         load_start(backbone, start)
-    for m in backbone.modules():  # in evaluation, the batch norm of a trained network uses its running statistics
-        if isinstance(m, torch.nn.BatchNorm2d):
-            m.track_running_stats = True
-            m.register_buffer("running_mean", torch.zeros(m.num_features))
-            m.register_buffer("running_var", torch.ones(m.num_features))
     model = PrototypicalNetworks(backbone).eval()
     data = InMemory(pictures(kind["classes"], kind["each"]).float() / 255)
     xs, ys, xq, _ = (t[0] for t in one_task(kind))

@@ -72,13 +72,15 @@ def build(kind: dict[str, Any], library: str, variant: str, start: str | None) -
     model = MAML_Model(*network(kind)).to(dtype_of(kind)).train()
     if start is not None:
         load_start(model, start)
-    fixed = {"inner_lr": inner_rate(kind), "learn_lr": False, "max_inner_steps": kind["steps"]}
+    inner = InnerSGD(model.get_fast_weights(), learn_lr=False, max_inner_steps=kind["steps"]).to(dtype_of(kind))
+    for rate in inner.parameters():
+        rate.data.fill_(inner_rate(kind))  # its own argument is rounded to float32
     optimizer = torch.optim.Adam(model.parameters(), lr=kind["lr"])
     backend, _, chunk = variant.partition(":")
     algorithm = MAML(
         model=model,
         optimizer=optimizer,
-        inner_optimizer=InnerSGD(model.get_fast_weights(), **fixed).to(dtype_of(kind)),
+        inner_optimizer=inner,
         support_loss_fn=Loss(loss_of(kind)),
         inner_steps=kind["steps"],
         chunk_size=int(chunk or 1),

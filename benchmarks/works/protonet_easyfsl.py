@@ -17,7 +17,7 @@ def build(kind: dict[str, Any], library: str, variant: str, start: str | None) -
     What is compared with kshot is therefore the loss as the paper has it (squared distances, one pass), computed with
     easyfsl's parts; what is timed is easyfsl's own step.
     """
-    backbone = conv4(kind["filters"], strided=False)
+    backbone = conv4(kind["filters"], strided=False, running=True)
     if start is not None:
         load_start(backbone, start)
     model, tasks = PrototypicalNetworks(backbone).train(), batch_of(kind)
