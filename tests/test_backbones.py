@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.func import functional_call, replace_all_batch_norm_modules_
 
 from kshot.backbones import BACKBONES, build_backbone, feature_size
 from kshot.backbones.conv4 import Conv4, Conv4Strided
@@ -38,26 +39,72 @@ def test_published_sizes() -> None:
     assert count == 64 * 9 + 3 * 64 * 64 * 9 + 4 * 2 * 64
 
 
-def test_pooling_before_the_relu_is_the_textbook_form() -> None:
-    """Same outputs, gradients and second derivatives as ReLU before pooling, with a bias before the normalisation."""
-    model, x = Conv4((1, 16, 16), filters=3).double(), noise(0, 4, 1, 16, 16)
+def textbook(model: Conv4, weights: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+    """The papers' order: convolution with a bias, batch norm, ReLU, max-pool."""
+    for i, _ in enumerate(model.blocks):
+        conv, scale, shift = (weights[f"blocks.{i}.{n}"] for n in ("conv.weight", "norm.weight", "norm.bias"))
+        x = F.conv2d(x, conv, torch.full((len(conv),), 0.7, dtype=x.dtype), padding=1)
+        x = F.batch_norm(x, None, None, scale, shift, training=True)
+        x = F.max_pool2d(F.relu(x), 2)
+    return x.flatten(1)
 
-    def textbook(x: torch.Tensor) -> torch.Tensor:
-        for block in model.blocks:
-            x = F.conv2d(x, block.conv.weight, torch.full((3,), 0.7, dtype=x.dtype), padding=1)
-            x = F.batch_norm(x, None, None, block.norm.weight, block.norm.bias, training=True)
-            x = F.max_pool2d(F.relu(x), 2)
-        return x.flatten(1)
 
-    weights = [b.conv.weight for b in model.blocks]
+def conv4_with_signs(size: int = 16) -> Conv4:
+    """A small Conv4 whose normalisation has scales of both signs, and shifts."""
+    model = Conv4((1, size, size), filters=3).double()
+    with torch.no_grad():
+        for i, block in enumerate(model.blocks):
+            block.norm.weight.copy_(noise(i, 3))
+            block.norm.bias.copy_(noise(i + 9, 3))
+    return model
+
+
+@pytest.mark.parametrize("size", [16, 19])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_the_fast_block_is_the_textbook_block(layout: torch.memory_format, size: int) -> None:
+    """Same outputs, gradients and second derivatives, with ties among the pooled pixels, scales of both signs."""
+    model = conv4_with_signs(size)
+    x = noise(0, 4, 1, size, size).clamp(min=0).to(memory_format=layout).requires_grad_()
+    weights = dict(model.named_parameters())
     found = []
-    for f in (model, textbook):
-        out = f(x)
-        g = torch.autograd.grad(out.square().sum(), weights, create_graph=True)
-        second = torch.autograd.grad(sum(p.square().sum() for p in g), weights)
+    for f in (lambda: functional_call(model, weights, (x,)), lambda: textbook(model, weights, x)):
+        out = f()
+        at = [x, *weights.values()]
+        g = torch.autograd.grad(out.square().sum(), at, create_graph=True)
+        second = torch.autograd.grad(sum(p.square().sum() for p in g), at)
         found.append((out, *g, *second))
     for a, b in zip(*found):
         torch.testing.assert_close(a, b, rtol=1e-7, atol=1e-8)
+
+
+def test_the_fast_block_can_be_batched_over_tasks() -> None:
+    """Under vmap, with weights of each task's own: outputs, and gradients through torch.func."""
+    model = replace_all_batch_norm_modules_(conv4_with_signs())
+    x, weights = noise(0, 3, 4, 1, 16, 16), {n: noise(5, 3, *p.shape) for n, p in model.named_parameters()}
+
+    def loss(f: object) -> object:
+        return lambda p, x: f(p, x).square().sum()
+
+    fast = torch.vmap(torch.func.grad(loss(lambda p, x: functional_call(model, p, (x,)))))(weights, x)
+    for t in range(3):
+        slow = torch.func.grad(loss(lambda p, x: textbook(model, p, x)))({n: p[t] for n, p in weights.items()}, x[t])
+        for n in slow:
+            torch.testing.assert_close(fast[n][t], slow[n], rtol=1e-7, atol=1e-8)
+
+
+def test_the_fast_block_notes_the_statistics_of_the_textbook_layer() -> None:
+    model, x = conv4_with_signs(), noise(0, 4, 1, 16, 16)
+    layer = torch.nn.BatchNorm2d(3).double()
+    for i in range(2):
+        model.train()(x + i)
+        layer(F.conv2d(x + i, model.blocks[0].conv.weight, padding=1))
+    norm = model.blocks[0].norm
+    torch.testing.assert_close(norm.running_mean, layer.running_mean)
+    torch.testing.assert_close(norm.running_var, layer.running_var)
+    assert norm.num_batches_tracked == 2
+    expected = F.conv2d(x, model.blocks[0].conv.weight, padding=1)
+    expected = F.batch_norm(expected, norm.running_mean, norm.running_var, norm.weight, norm.bias)
+    torch.testing.assert_close(model.eval().blocks[0](x), F.max_pool2d(F.relu(expected), 2))
 
 
 @pytest.mark.parametrize("name", sorted(BACKBONES))

@@ -7,15 +7,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import UserError
+from ..functional.normalize import over_channels, pooled_moments
 from .init import initialise
 
 
 class PoolBlock(nn.Module):
-    """3x3 convolution, batch norm, 2x2 max-pool, ReLU.
+    """3x3 convolution, batch norm, ReLU, 2x2 max-pool, in the fastest order with the same outputs and gradients.
 
-    The papers write the ReLU before the pooling; both are monotone, so the order does not change outputs or gradients,
-    and pooling first leaves a quarter of the ReLU's work. The convolution has no bias: the normalisation would
-    remove it.
+    The papers' order is that of the name. ReLU, and batch norm with a positive scale, are monotone and work on each
+    channel alone, so both commute with the pooling: only the moments are taken of the whole picture, and the rest has
+    a quarter of the work. For a negative scale the sign of the channel's filter is turned. The convolution has no
+    bias: the normalisation would remove it.
     """
 
     def __init__(self, inputs: int, filters: int) -> None:
@@ -25,7 +27,31 @@ class PoolBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, H, W] -> [B, F, H // 2, W // 2]."""
-        return F.relu(F.max_pool2d(self.norm(self.conv(x)), 2))
+        scale, shift = self.norm.weight, self.norm.bias
+        sign = torch.where(scale < 0, -1.0, 1.0).to(scale.dtype)  # [F]
+        y = F.conv2d(x, self.conv.weight * sign[:, None, None, None], padding=1)  # [B, F, H, W]
+        if uses_batch(self.norm):
+            largest, mean, variance = pooled_moments(y)
+            note_moments(self.norm, mean.detach() * sign, variance.detach(), y.numel() // y.shape[1])
+        else:
+            largest = F.max_pool2d(y, 2)
+            mean, variance = self.norm.running_mean * sign, self.norm.running_var  # type: ignore[operator,assignment]
+        slope = scale * sign * torch.rsqrt(variance + self.norm.eps)  # [F], not negative
+        return F.relu(torch.addcmul(over_channels(shift - mean * slope, y), largest, over_channels(slope, y)))
+
+
+def uses_batch(norm: nn.BatchNorm2d) -> bool:
+    """Whether the layer normalises by the batch at hand, not by its running statistics."""
+    return norm.training or norm.running_mean is None
+
+
+@torch.no_grad()
+def note_moments(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor, count: int) -> None:
+    """Update the running statistics with those of a batch of `count` values a channel, as torch's layer does."""
+    if norm.training and norm.running_mean is not None and norm.running_var is not None and norm.momentum is not None:
+        norm.num_batches_tracked.add_(1)  # type: ignore[union-attr]
+        norm.running_mean.lerp_(mean, norm.momentum)
+        norm.running_var.lerp_(variance * (count / max(count - 1, 1)), norm.momentum)
 
 
 class Conv4(nn.Module):

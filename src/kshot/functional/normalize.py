@@ -1,0 +1,70 @@
+"""Batch normalisation and pooling in pieces: the moments of a batch, its maxima, and the affine map that follows.
+
+Taking the moments apart from the map lets a block apply the map where it is cheapest (after pooling), and makes second
+derivatives cheap: those of torch's own batch norm are the largest part of a MAML step on a processor.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def pooled_moments(y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """2x2 maxima [B, C, H // 2, W // 2] of y [B, C, H, W], and mean and (biased) variance [C] of each channel of y.
+
+    Differentiable twice (and more), and for batches of tasks (`torch.vmap`).
+    """
+    if torch.compiler.is_compiling() or y.is_cuda:  # the compiler makes better kernels of the plain form
+        wide = y.to(torch.promote_types(y.dtype, torch.float32))
+        variance, mean = torch.var_mean(wide, (0, 2, 3), correction=0)
+        return F.max_pool2d(y, 2), mean, variance
+    return _PooledMoments.apply(y)[:3]
+
+
+class _PooledMoments(torch.autograd.Function):
+    """dL/dy = c0 + c1 y, with numbers for each channel, plus the gradient of the maxima at their places.
+
+    One pass over y instead of three; the backward pass consists of operations that can be differentiated again.
+    """
+
+    @staticmethod
+    def forward(y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        largest, places = torch.ops.aten.max_pool2d_with_indices(y, [2, 2])
+        wide = torch.promote_types(y.dtype, torch.float32)  # the moments of half precision are of single precision
+        unused = torch.zeros(2, y.shape[1], dtype=wide) if wide != y.dtype else (None, None)
+        return (largest, *torch.batch_norm_update_stats(y, *unused, 0.0), places)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: tuple[Tensor, Tensor, Tensor, Tensor]) -> None:
+        ctx.save_for_backward(inputs[0], output[1], output[3])
+        ctx.mark_non_differentiable(output[3])
+
+    @staticmethod
+    def backward(ctx: Any, grad_largest: Tensor, grad_mean: Tensor, grad_variance: Tensor, _: None) -> Tensor:
+        y, mean, places = ctx.saved_tensors
+        per_channel = y.shape[1] / y.numel()
+        c1 = grad_variance * (2 * per_channel)
+        c0 = grad_mean * per_channel - c1 * mean
+        dense = torch.addcmul(over_channels(c0, y), y, over_channels(c1, y))  # [B, C, H, W]
+        if not dense.is_contiguous():  # channels last: the places count pixels, which then stand before the channels
+            flat = dense.permute(0, 2, 3, 1).flatten(1, 2)  # [B, H*W, C]
+            at, values = (t.permute(0, 2, 3, 1).flatten(1, 2) for t in (places, grad_largest))
+            return flat.scatter_add_(1, at, values).unflatten(1, y.shape[2:]).permute(0, 3, 1, 2)
+        return dense.flatten(2).scatter_add_(2, places.flatten(2), grad_largest.flatten(2)).view_as(y)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int], y: Tensor) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
+        folded = y.movedim(in_dims[0], 1).flatten(1, 2)  # [B, T*C, H, W]
+        largest, mean, variance, places = _PooledMoments.apply(folded)
+        split = (info.batch_size, -1)
+        parts = (largest.unflatten(1, split), mean.unflatten(0, split), variance.unflatten(0, split))
+        return (*parts, places.unflatten(1, split)), (1, 0, 0, 1)
+
+
+def over_channels(c: Tensor, y: Tensor) -> Tensor:
+    """[C] -> [1, C, 1, ...] in the type of y, to be broadcast against it."""
+    return c.to(y.dtype).view(1, -1, *(1,) * (y.ndim - 2))
