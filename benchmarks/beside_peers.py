@@ -226,6 +226,7 @@ def record(
         "threads": threads,
         "device": "cpu",
         **peaks("ours", memory),
+        "ours_built_mb": round(memory["built_mb"]),
         "ours_differs": us.differs,
         "bar": asdict(bar) if bar else None,
         "rounds": len(us.taken),

@@ -109,6 +109,8 @@ def draw(record: dict[str, Any]) -> None:
                 found = [(p["value"], p[quantity]) for p in record["points"] if (p["line"], p["axis"]) == (line, axis)]
                 name = line if line in PEERS else f"kshot {line}"
                 shade = "0.5" if line in PEERS else "black"
+                if not found:
+                    continue
                 row[column].plot(*zip(*found), linestyle=dash, marker=marker, color=shade, label=name, markersize=5)
             row[column].set(xscale="log", yscale="log", xticks=AXES[axis], xlabel=TITLES[axis])
             row[column].set_xticks(AXES[axis], [str(v) for v in AXES[axis]])
@@ -116,6 +118,9 @@ def draw(record: dict[str, Any]) -> None:
             row[column].grid(visible=True, color="0.9")
             if column == 0:
                 row[column].set_ylabel(label)
+    largest = max(p["ours_peak_mb"] for p in record["points"])
+    ticks = [mb for mb in (250, 500, 1000, 2000, 4000, 8000, 16000, 32000) if mb < 2 * largest]
+    panels[1][0].set_yticks(ticks, [f"{mb:,}" for mb in ticks])
     handles, names = panels[0][0].get_legend_handles_labels()
     figure.legend(handles, names, loc="upper center", ncols=len(names), frameon=False)
     figure.tight_layout(rect=(0, 0, 1, 0.94))

@@ -62,7 +62,7 @@ def main() -> None:
     built = importlib.import_module(f"works.{asked.module}").build(
         asked.kind, asked.library, asked.variant, asked.start
     )
-    before = memory("VmRSS")
+    before, built_mb = memory("VmRSS"), memory("VmHWM")
     forget_peak()
     answer(ready=True, torch=torch.__version__, note=built.note)
     for line in sys.stdin:
@@ -76,7 +76,7 @@ def main() -> None:
         elif word == "round":
             answer(seconds=built.seconds(int(rest)))
         else:
-            answer(peak_mb=memory("VmHWM"), before_mb=before)
+            answer(peak_mb=memory("VmHWM"), before_mb=before, built_mb=built_mb)
             return
 
 

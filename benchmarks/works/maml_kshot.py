@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from kshot.methods import Method, build_method
+from kshot.methods import MAML, build_method
 from kshot.tasks import Tasks, TaskSpec
 
 from .common import SINE, Running, dtype_of, meta_training, raw_batch
@@ -21,12 +21,13 @@ def tasks_of(kind: dict[str, Any]) -> Tasks:
     return Tasks(xs, ys, xq, yq, torch.arange(T * way).view(T, way), torch.arange(T))
 
 
-def method_of(kind: dict[str, Any], **options: Any) -> Method:
+def method_of(kind: dict[str, Any], **options: Any) -> MAML:
     """MAML whose inner steps change every parameter, as those of the peers do."""
     chosen = {"inner_steps": kind["steps"], "inner_lr": kind["alpha"], "adapt_norm": True, **options}
     if kind["data"] == SINE:
         spec = TaskSpec((1,), way=0, num_classes=0, output_dim=1)
-        return build_method("maml", spec, backbone="mlp", **chosen).to(dtype_of(kind)).train()
+        method = build_method("maml", spec, backbone="mlp", **chosen)
+        return method.to(dtype_of(kind)).train()
     spec = TaskSpec((1, 28, 28), way=kind["way"], num_classes=None)
     backbone, size = "conv4-strided" if kind["strided"] else "conv4", {"filters": kind["filters"]}
     method = build_method("maml", spec, backbone=backbone, backbone_options=size, **chosen)
@@ -44,4 +45,6 @@ def build(kind: dict[str, Any], library: str, variant: str, start: str | None) -
         torch.save([p.detach().clone().contiguous() for p in method.parameters()], start)
     tasks = tasks_of(kind)
     method.compiled = form == "compiled"
-    return meta_training(method, kind, lambda: float(method.meta_step(tasks)["loss"]), variant)
+    method.tune(tasks)
+    note = f"{form}, {method.engine}"
+    return meta_training(method, kind, lambda: float(method.meta_step(tasks)["loss"]), note)

@@ -97,6 +97,8 @@ class Bare:
                 began = time.perf_counter()
             at = next(first)
             batch = self.source.batch(range(at, at + tasks))
+            if done == 0:
+                method.tune(batch)
             optimizer.zero_grad(set_to_none=True)
             method.meta_step(batch)
             optimizer.step()
