@@ -10,10 +10,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from kshot.data.scribbles import Scribbles
 from kshot.errors import UserError
 from kshot.evaluation import accuracy, correct, evaluate, mse, score_tasks
 from kshot.evaluation.score import chunks
 from kshot.methods.base import About, Method
+from kshot.tasks import make_source
 from training_support import Blobs, small_method
 
 
@@ -135,8 +137,11 @@ def test_chunks_bound_the_number_of_pictures_and_keep_blocks_of_ranges_whole() -
     assert [len(c) for c in chunks(large, range(25))] == [10, 10, 5]
     assert [len(c) for c in chunks(Blobs(way=60, shot=50, query=50), range(3))] == [1, 1, 1]
     ranged = Blobs()
-    ranged.way, ranged.block = (3, 5), 8  # type: ignore[assignment]
+    ranged._ways, ranged.block = (3, 5), 8
     assert [c[0] for c in chunks(ranged, range(4, 20), batch=6)] == [4, 8, 14, 16]
+    pictures = make_source(Scribbles(), way=5, shot=1, query=15)
+    assert [len(c) for c in chunks(pictures, range(12))] == [5, 5, 2]
+    assert [len(c) for c in chunks(pictures, range(60), device="cuda")] == [50, 10]
 
 
 def test_the_report_as_json_has_all_that_is_needed_to_measure_again() -> None:

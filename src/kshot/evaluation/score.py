@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +17,9 @@ from ..methods.base import Method
 from ..tasks import Tasks, TaskSource
 from .measures import measure_by_name
 
-IMAGES_PER_CHUNK = 4000  # examples (support and query) that are embedded at once: bounds the memory
+EXAMPLES = 4000  # support and query examples that are computed at once: bounds the memory
+NUMBERS = 400 * 784  # of these examples on a processor: more than 400 small pictures only miss its cache
+UNREAD = 64  # batches whose labels are read together, since reading waits for a GPU
 
 
 @dataclass(frozen=True)
@@ -45,24 +48,28 @@ def evaluating(method: nn.Module) -> Iterator[None]:
             part.training = mode
 
 
-def chunks(source: TaskSource, indices: Sequence[int], batch: int | None = None) -> Iterator[Sequence[int]]:
+def chunks(
+    source: TaskSource, indices: Sequence[int], batch: int | None = None, device: torch.device | str = "cpu"
+) -> Iterator[Sequence[int]]:
     """The indices in pieces that fit into memory and, with ranges of way and shot, lie within one block."""
     start = 0
-    ranged = not (isinstance(source.way, int) and isinstance(source.shot, int))
     while start < len(indices):
-        size = batch or automatic_batch(source, indices[start])
+        size = batch or automatic_batch(source, indices[start], device)
         stop = min(start + size, len(indices))
-        if ranged:
+        if source.ranged:
             block = indices[start] // source.block
             stop = next((i for i in range(start, stop) if indices[i] // source.block != block), stop)
         yield indices[start:stop]
         start = stop
 
 
-def automatic_batch(source: TaskSource, index: int) -> int:
+def automatic_batch(source: TaskSource, index: int, device: torch.device | str = "cpu") -> int:
     """How many tasks like task `index` are computed at once."""
     way, shot = source.counts(index)
-    return max(1, IMAGES_PER_CHUNK // (max(way, 1) * (shot + source.query)))
+    most = EXAMPLES
+    if torch.device(device).type == "cpu":
+        most = min(most, NUMBERS // math.prod(source.spec.input_shape))
+    return max(1, most // (max(way, 1) * (shot + source.query)))
 
 
 def predictions(method: Method, tasks: Tasks, transductive: bool = False) -> Tensor:
@@ -86,7 +93,7 @@ def score_tasks(
 
     Args:
         transductive: the queries of a task are seen together (only methods that say so).
-        batch: tasks computed at once; by default as many as hold about 4,000 examples.
+        batch: tasks computed at once; by default as many as hold 4,000 examples, on a processor 400 small pictures.
         max_seconds: stop after this time; at least one batch is computed.
         on_chunk: called with the number of tasks done so far.
     """
@@ -99,16 +106,38 @@ def score_tasks(
         raise UserError(f"need at least one task and a batch of at least one; got {len(indices)} tasks, batch={batch}")
     measure = measure_by_name(source.measure).function
     values: list[Tensor] = []
-    sums, done, start = {"classes": 0, "yq": 0}, 0, time.monotonic()
+    labels = Labels(1 if max_seconds is not None else UNREAD)
+    done, start = 0, time.monotonic()
     with evaluating(method):
-        for piece in chunks(source, indices, batch):
+        for piece in chunks(source, indices, batch, device):
             tasks = source.batch(piece).to(device)
             values.append(measure(predictions(method, tasks, transductive), tasks.yq))
-            for name, part in (("classes", tasks.classes), ("yq", tasks.yq)):
-                sums[name] = zlib.crc32(part.cpu().contiguous().numpy().tobytes(), sums[name])
+            labels.add(tasks)
             done += len(piece)
             if on_chunk is not None:
                 on_chunk(done)
             if max_seconds is not None and time.monotonic() - start > max_seconds:
                 break
-    return Scores(torch.cat(values).cpu(), "".join(f"{n:08x}" for n in sums.values()))
+    return Scores(torch.cat(values).cpu(), labels.digest())
+
+
+class Labels:
+    """The checksum of the classes and query targets of the tasks added, read from the device once every few batches."""
+
+    def __init__(self, batches: int) -> None:
+        self.batches, self.unread = batches, list[dict[str, Tensor]]()
+        self.sums = {"classes": 0, "yq": 0}
+
+    def add(self, tasks: Tasks) -> None:
+        """One more batch."""
+        self.unread.append({"classes": tasks.classes, "yq": tasks.yq})  # the pictures can go
+        if len(self.unread) >= self.batches:
+            self.digest()
+
+    def digest(self) -> str:
+        """Of all tasks so far."""
+        for tasks in self.unread:
+            for name, part in tasks.items():
+                self.sums[name] = zlib.crc32(part.cpu().contiguous().numpy().tobytes(), self.sums[name])
+        self.unread = []
+        return "".join(f"{n:08x}" for n in self.sums.values())
