@@ -32,6 +32,7 @@ from works.plan import WORKS, Entry, Work
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 RECORDS = ROOT / "results" / "bench"
+LENT = os.environ.get("KSHOT_BENCH_LENT") == "1"  # run the peers' packages with this interpreter
 LONG = 2.0  # a first step of so many seconds is trial enough
 
 
@@ -41,7 +42,18 @@ class Failed(Exception):
 
 def python_of(library: str) -> Path:
     """The interpreter of a library's environment."""
-    return Path(sys.executable) if library == "kshot" else ROOT / ".bench" / library / "bin" / "python"
+    return Path(sys.executable) if library == "kshot" or LENT else ROOT / ".bench" / library / "bin" / "python"
+
+
+def environment_of(library: str, threads: int, *, hide_gpus: bool) -> dict[str, str]:
+    """Environment variables of a worker; with KSHOT_BENCH_LENT=1, this interpreter borrows the peer's packages."""
+    found = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    if hide_gpus:
+        found["CUDA_VISIBLE_DEVICES"] = ""
+    if LENT and library != "kshot":
+        packages = next((ROOT / ".bench" / library / "lib").glob("python*")) / "site-packages"
+        found["PYTHONPATH"] = os.pathsep.join([str(packages), os.environ.get("PYTHONPATH", "")])
+    return found
 
 
 class Worker:
@@ -56,7 +68,7 @@ class Worker:
         command = [str(python_of(entry.library)), str(HERE / "worker.py"), "--module", entry.module]
         command += ["--library", entry.library, "--variant", variant, "--start", str(folder / "start.pt")]
         command += ["--kind", json.dumps({**work.kind, **entry.change}), "--threads", str(threads)]
-        environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "CUDA_VISIBLE_DEVICES": ""}
+        environment = environment_of(entry.library, threads, hide_gpus="device" not in work.kind)
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.words, text=True, env=environment
         )
@@ -145,7 +157,8 @@ def fastest(entry: Entry, work: Work, folder: Path, threads: int, reference: Wor
 
 def works_here(library: str) -> bool:
     """Whether a library's environment is there, and the library could be imported in it."""
-    return python_of(library).exists() and not (ROOT / ".bench" / library / "failed.txt").exists()
+    known = library == "kshot" or (ROOT / ".bench" / library).is_dir()
+    return known and python_of(library).exists() and not (ROOT / ".bench" / library / "failed.txt").exists()
 
 
 def gather(work: Work, folder: Path, threads: int, workers: list[Worker]) -> None:
@@ -224,7 +237,7 @@ def record(
         "unit": work.unit,
         "rate": work.rate,
         "threads": threads,
-        "device": "cpu",
+        "device": us.ready["device"],
         **peaks("ours", memory),
         "ours_built_mb": round(memory["built_mb"]),
         "ours_differs": us.differs,
@@ -256,7 +269,9 @@ def record(
 
 
 def peaks(whose: str, memory: dict[str, Any]) -> dict[str, int]:
-    """Peak memory of a process, and how much of it came with the steps."""
+    """Peak memory of a process (or of a GPU that it used), and how much of it came with the steps."""
+    if memory.get("gpu_mb") is not None:
+        return {f"{whose}_peak_mb": round(memory["gpu_mb"]), f"{whose}_step_mb": round(memory["gpu_mb"])}
     return {
         f"{whose}_peak_mb": round(memory["peak_mb"]),
         f"{whose}_step_mb": round(memory["peak_mb"] - memory["before_mb"]),
@@ -287,13 +302,24 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="two rounds of few steps; nothing is recorded")
     parser.add_argument("--full", action="store_true", help="evaluate all 1,000 tasks, once, in place of a part")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu", help="cuda: MAML and ProtoNet on a GPU; records WORK-cuda.json")
     parser.add_argument("--out", type=Path, default=RECORDS, help="where the records go")
+    parser.add_argument("--set", nargs="+", default=[], metavar="NAME=NUMBER", help="change a work, such as steps=5")
     asked = parser.parse_args()
     for name in asked.only or WORKS:
         began = time.monotonic()
         work = WORKS[name]
         if asked.full and "episodes" in work.kind:
             work = replace(work, kind={**work.kind, "episodes": 1000}, rounds=1, scale=1, unit="1,000 tasks")
+        for change in asked.set:
+            option, _, value = change.partition("=")
+            if option not in work.kind:
+                parser.error(f"{name} has no {option!r} to set; it has {', '.join(work.kind)}")
+            work = replace(work, kind={**work.kind, option: json.loads(value)}, title=f"{work.title}, {change}")
+            name += f"-{option}{value}"  # noqa: PLW2901 - the record's name
+        if asked.device != "cpu":
+            work = replace(work, kind={**work.kind, "device": asked.device}, title=f"{work.title}, on a GPU")
+            name = f"{name}-{asked.device}"  # noqa: PLW2901 - the record's name
         print(f"{name}: {work.title}", flush=True)
         try:
             found = measure(name, work, asked.threads, asked.quick)

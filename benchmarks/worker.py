@@ -38,7 +38,7 @@ def forget_peak() -> None:
 
 def gradient_of(running: Running) -> list[torch.Tensor]:
     """The meta-gradient, in the order that all libraries share."""
-    return [p.grad.detach().double().contiguous() for p in running.parameters if p.grad is not None]
+    return [p.grad.detach().cpu().double().contiguous() for p in running.parameters if p.grad is not None]
 
 
 def main() -> None:
@@ -64,7 +64,11 @@ def main() -> None:
     )
     before, built_mb = memory("VmRSS"), memory("VmHWM")
     forget_peak()
-    answer(ready=True, torch=torch.__version__, note=built.note)
+    device = "cpu"
+    if torch.cuda.is_initialized():
+        torch.cuda.reset_peak_memory_stats()
+        device = f"cuda ({torch.cuda.get_device_name()})"
+    answer(device=device, torch=torch.__version__, note=built.note)
     for line in sys.stdin:
         word, _, rest = line.strip().partition(" ")
         if word == "first":
@@ -76,7 +80,8 @@ def main() -> None:
         elif word == "round":
             answer(seconds=built.seconds(int(rest)))
         else:
-            answer(peak_mb=memory("VmHWM"), before_mb=before, built_mb=built_mb)
+            gpu = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_initialized() else None
+            answer(peak_mb=memory("VmHWM"), before_mb=before, built_mb=built_mb, gpu_mb=gpu)
             return
 
 

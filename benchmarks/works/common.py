@@ -60,10 +60,18 @@ class Steps:
         """Each step on its own."""
         taken = []
         for _ in range(steps):
+            wait()
             began = time.perf_counter()
             self.step()
+            wait()
             taken.append(time.perf_counter() - began)
         return statistics.median(taken)
+
+
+def wait() -> None:
+    """Until a GPU in use has done all it was given."""
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
 
 
 @dataclass(frozen=True)
@@ -81,10 +89,10 @@ class Batch:
     def __len__(self) -> int:
         return len(self.xs)
 
-    def to(self, dtype: torch.dtype) -> Batch:
-        """With real numbers of another type."""
+    def to(self, dtype: torch.dtype, device: str = "cpu") -> Batch:
+        """With real numbers of another type, on another device."""
         parts = (self.xs, self.ys, self.xq, self.yq)
-        return Batch(*(p.to(dtype) if p.is_floating_point() else p for p in parts))
+        return Batch(*(p.to(device, dtype if p.is_floating_point() else p.dtype) for p in parts))
 
 
 def pictures(classes: int, each: int, seed: int = 0, size: int = 28) -> Tensor:
@@ -134,12 +142,17 @@ def batch_of(kind: dict[str, Any]) -> Batch:
     xs, ys, xq, yq = raw_batch(kind)
     if kind["data"] == PICTURES:
         xs, xq = xs.float() / 255, xq.float() / 255
-    return Batch(xs, ys, xq, yq).to(dtype_of(kind))
+    return Batch(xs, ys, xq, yq).to(dtype_of(kind), device_of(kind))
 
 
 def dtype_of(kind: dict[str, Any]) -> torch.dtype:
     """float32 unless the work says otherwise."""
     return torch.float64 if kind.get("double") else torch.float32
+
+
+def device_of(kind: dict[str, Any]) -> str:
+    """The processor unless the work says otherwise."""
+    return str(kind.get("device", "cpu"))
 
 
 class Mean(nn.Module):
@@ -177,7 +190,7 @@ def textbook_net(kind: dict[str, Any], start: str | None) -> nn.Sequential:
     net = net.to(dtype_of(kind)).train()
     if start is not None:
         load_start(net, start)
-    return net
+    return net.to(device_of(kind))
 
 
 def shared_parameters(net: nn.Module) -> list[nn.Parameter]:

@@ -9,7 +9,7 @@ import torch
 from kshot.methods import MAML, build_method
 from kshot.tasks import Tasks, TaskSpec
 
-from .common import SINE, Running, dtype_of, meta_training, raw_batch
+from .common import SINE, Running, device_of, dtype_of, meta_training, raw_batch
 
 
 def tasks_of(kind: dict[str, Any]) -> Tasks:
@@ -18,7 +18,8 @@ def tasks_of(kind: dict[str, Any]) -> Tasks:
     if kind["data"] == SINE:
         xs, ys, xq, yq = (t.to(dtype_of(kind)) for t in (xs, ys, xq, yq))
     T, way = len(xs), 0 if kind["data"] == SINE else kind["way"]
-    return Tasks(xs, ys, xq, yq, torch.arange(T * way).view(T, way), torch.arange(T))
+    tasks = Tasks(xs, ys, xq, yq, torch.arange(T * way).view(T, way), torch.arange(T))
+    return tasks.to(device_of(kind))
 
 
 def method_of(kind: dict[str, Any], **options: Any) -> MAML:
@@ -27,11 +28,11 @@ def method_of(kind: dict[str, Any], **options: Any) -> MAML:
     if kind["data"] == SINE:
         spec = TaskSpec((1,), way=0, num_classes=0, output_dim=1)
         method = build_method("maml", spec, backbone="mlp", **chosen)
-        return method.to(dtype_of(kind)).train()
+        return method.to(device_of(kind), dtype_of(kind)).train()
     spec = TaskSpec((1, 28, 28), way=kind["way"], num_classes=None)
     backbone, size = "conv4-strided" if kind["strided"] else "conv4", {"filters": kind["filters"]}
     method = build_method("maml", spec, backbone=backbone, backbone_options=size, **chosen)
-    return method.to(dtype_of(kind)).train()
+    return method.to(device_of(kind), dtype_of(kind)).train()
 
 
 def build(kind: dict[str, Any], library: str, variant: str, start: str | None) -> Running:
@@ -42,7 +43,7 @@ def build(kind: dict[str, Any], library: str, variant: str, start: str | None) -
     form, _, engine = variant.partition("+")
     method = method_of(kind, **({"engine": engine} if engine else {}))
     if start is not None:
-        torch.save([p.detach().clone().contiguous() for p in method.parameters()], start)
+        torch.save([p.detach().cpu().contiguous() for p in method.parameters()], start)
     tasks = tasks_of(kind)
     method.compiled = form == "compiled"
     method.tune(tasks)

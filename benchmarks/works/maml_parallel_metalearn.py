@@ -13,7 +13,19 @@ from metalearn.model_wrappers import MAML_Model
 from metalearn.nn_models.basic_layers.BatchNormalization import BatchNorm
 from torch import Tensor, nn
 
-from .common import SINE, Mean, Running, Steps, batch_of, dtype_of, inner_rate, load_start, loss_of, shared_parameters
+from .common import (
+    SINE,
+    Mean,
+    Running,
+    Steps,
+    batch_of,
+    device_of,
+    dtype_of,
+    inner_rate,
+    load_start,
+    loss_of,
+    shared_parameters,
+)
 
 
 class Block(nn.Module):
@@ -72,6 +84,7 @@ def build(kind: dict[str, Any], library: str, variant: str, start: str | None) -
     model = MAML_Model(*network(kind)).to(dtype_of(kind)).train()
     if start is not None:
         load_start(model, start)
+    model = model.to(device_of(kind))
     inner = InnerSGD(model.get_fast_weights(), learn_lr=False, max_inner_steps=kind["steps"]).to(dtype_of(kind))
     for rate in inner.parameters():
         rate.data.fill_(inner_rate(kind))  # its own argument is rounded to float32
@@ -84,7 +97,7 @@ def build(kind: dict[str, Any], library: str, variant: str, start: str | None) -
         support_loss_fn=Loss(loss_of(kind)),
         inner_steps=kind["steps"],
         chunk_size=int(chunk or 1),
-        device=torch.device("cpu"),
+        device=torch.device(device_of(kind)),
         backend=backend,
     )
     tasks = batch_of(kind)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from .common import Running, batch_of, conv4, load_start, meta_training
+from .common import Running, batch_of, conv4, device_of, load_start, meta_training
 from .easyfsl_parts import PrototypicalNetworks, compute_prototypes
 
 
@@ -20,7 +20,7 @@ def build(kind: dict[str, Any], library: str, variant: str, start: str | None) -
     backbone = conv4(kind["filters"], strided=False, running=True)
     if start is not None:
         load_start(backbone, start)
-    model, tasks = PrototypicalNetworks(backbone).train(), batch_of(kind)
+    model, tasks = PrototypicalNetworks(backbone).to(device_of(kind)).train(), batch_of(kind)
 
     def as_published() -> float:
         xs, ys, xq, yq = (t[0] for t in (tasks.xs, tasks.ys, tasks.xq, tasks.yq))

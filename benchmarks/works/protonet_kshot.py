@@ -9,7 +9,7 @@ import torch
 from kshot.methods import Method, build_method
 from kshot.tasks import TaskSpec
 
-from .common import Running, meta_training
+from .common import Running, device_of, meta_training
 from .maml_kshot import tasks_of
 
 
@@ -20,7 +20,7 @@ def method_of(kind: dict[str, Any], start: str | None) -> Method:
     method = build_method("protonet", spec, backbone="conv4", backbone_options=size, seed=kind.get("seed", 0))
     if start is not None:
         torch.save([p.detach().clone().contiguous() for p in method.backbone.parameters()], start)
-    return method.train()
+    return method.to(device_of(kind)).train()
 
 
 def build(kind: dict[str, Any], library: str, variant: str, start: str | None) -> Running:
