@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import sys
 from collections.abc import Iterable, Sequence
@@ -11,6 +12,19 @@ from collections.abc import Iterable, Sequence
 def note(text: str = "") -> None:
     """A line for the person who waits: standard error, so that results can be piped."""
     print(text, file=sys.stderr, flush=True)
+
+
+def show_log() -> None:
+    """What the library says of its choices (the engine, compiling) becomes notes."""
+    log = logging.getLogger("kshot")
+    if not any(isinstance(handler, _Notes) for handler in log.handlers):
+        log.addHandler(_Notes())
+        log.setLevel(logging.INFO)
+
+
+class _Notes(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        note(record.getMessage())
 
 
 def emit(document: object) -> None:

@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from ..errors import unknown
-from .console import emit, note
+from .console import emit, note, show_log
 from .docs import argument_help
 from .flags import Flag, argument, command, flag_of, given, left_out, pairs
 from .sources import (
@@ -144,9 +144,10 @@ def training_flags() -> list[Flag]:
     from ..training import Settings, train
     from ..training.optimisers import OPTIMIZERS
     from ..training.schedules import SCHEDULES
+    from ..training.settings import PRECISIONS
 
     help, hints = argument_help(train), get_type_hints(Settings)
-    choices = {"optimizer": tuple(OPTIMIZERS), "schedule": tuple(SCHEDULES)}
+    choices = {"optimizer": tuple(OPTIMIZERS), "schedule": tuple(SCHEDULES), "precision": PRECISIONS}
     flags = []
     for field in fields(Settings):
         if field.name == "device":
@@ -171,6 +172,7 @@ def _train(name: str, own: Mapping[str, Flag], values: dict[str, Any]) -> None:
     from ..training import RunConfig, start
     from .curves import draw_learning
 
+    show_log()
     device = use_machine(values)
     _check_backbone(values["backbone"])  # before the data are loaded
     backbone = given(values, (f.name for f in backbone_flags()))

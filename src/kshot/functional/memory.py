@@ -27,4 +27,5 @@ def keep_memory() -> bool:
     except (OSError, AttributeError):
         return False
     wanted = ((MMAP_THRESHOLD, 2**31 - 1), (TRIM_THRESHOLD, 2**31 - 1), (TOP_PAD, 64 << 20))
-    return all([bool(mallopt(name, value)) for name, value in wanted])
+    taken = [mallopt(name, value) for name, value in wanted]
+    return all(taken)

@@ -35,14 +35,17 @@ def cores() -> int:
 def in_threads(f: Callable[[A], B], parts: Sequence[A]) -> list[B]:
     """f of every part, computed by worker threads with one core each; results in the order of the parts.
 
-    The first error is raised here, after all parts have ended. Workers inherit whether gradients are recorded.
+    The first error is raised here, after all parts have ended. Workers inherit whether gradients are recorded and in
+    which precision is computed.
     """
     if len(parts) == 1:
         return [f(parts[0])]
     mode, inference = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
+    cast, kind = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
 
     def task(part: A) -> B:
-        with torch.inference_mode(inference), torch.set_grad_enabled(mode):
+        mixed = torch.autocast("cpu", kind, enabled=cast, cache_enabled=False)
+        with torch.inference_mode(inference), torch.set_grad_enabled(mode), mixed:
             return f(part)
 
     contexts = [contextvars.copy_context() for _ in parts]

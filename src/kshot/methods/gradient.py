@@ -11,11 +11,12 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.func import functional_call, replace_all_batch_norm_modules_
+from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..backbones import feature_size
 from ..backbones.init import linear
+from ..backbones.norm import use_batch_statistics
 from ..errors import UserError
 from ..functional.engines import Engine, MetaGradient, gradient_for, meta_gradient, over_tasks, part_of
 from ..functional.inner import InnerLoop, Params, path
@@ -68,7 +69,7 @@ class GradientMethod(Method):
         outputs = output_dim or way
         head = linear(feature_size(backbone, input_shape), outputs, seed + 1)
         self.net = nn.Sequential(OrderedDict(backbone=backbone, head=head))
-        replace_all_batch_norm_modules_(self.net)
+        use_batch_statistics(self.net)
         norms = [m for m in self.net.modules() if isinstance(m, _BatchNorm)]
         fixed = {id(p) for m in norms for p in m.parameters()} if not adapt_norm else set()
         self.adapted = [n for n, p in self.net.named_parameters() if id(p) not in fixed]

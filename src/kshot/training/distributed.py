@@ -74,6 +74,15 @@ def any_of(flag: bool) -> bool:
     return bool(total > 0)
 
 
+def first(text: str) -> str:
+    """The text of process 0, in every process."""
+    if not active():
+        return text
+    box = [text]
+    dist.broadcast_object_list(box, src=0, device=_device())
+    return box[0]
+
+
 def gather(values: Tensor) -> Tensor:
     """Values [n] of all processes in the order of the indices they were shared out from: [sum of n]."""
     if not active():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import torch
@@ -105,7 +106,7 @@ class Loop:
         for group in self.optimizer.param_groups:
             group["lr"] = self.settings.lr * self.factor(step)
         self.optimizer.zero_grad(set_to_none=True)
-        with step_randomness(self.source.seed, step, self.device):
+        with step_randomness(self.source.seed, step, self.device), self.arithmetic():
             measures = self.method.meta_step(batch)
         distributed.average_step(self.parameters, self.method.buffers())
         if self.settings.clip_value is not None:
@@ -115,6 +116,12 @@ class Loop:
         self.optimizer.step()
         self.window.add(measures)
         self.progress.step = step + 1
+
+    def arithmetic(self) -> AbstractContextManager[object]:
+        """The precision of the network's arithmetic."""
+        if self.settings.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False)
 
     def _after_step(self, interrupt: InterruptFlag) -> None:
         """Whatever is due after a step, in the order that a resumed training repeats."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, get_type_hints
 
 from ..errors import UserError, unknown
@@ -10,6 +10,7 @@ from .optimisers import OPTIMIZERS
 from .schedules import Factor, build_schedule
 
 # What may differ between a run and its resumption: none of these changes the weights.
+PRECISIONS = ("float32", "bfloat16")
 FREE = ("checkpoint_every", "max_minutes", "device")
 
 
@@ -36,6 +37,8 @@ class Settings:
     log_every: int = 25
     checkpoint_every: int | None = None
     max_minutes: float | None = None
+    precision: str = "float32"
+    compile: bool = False
     device: str = "cpu"
 
     def __post_init__(self) -> None:
@@ -49,6 +52,8 @@ class Settings:
                 raise UserError(f"{name} must be of type {kind}; got {value!r}")
         if self.optimizer not in OPTIMIZERS:
             raise unknown("optimizer", self.optimizer, OPTIMIZERS)
+        if self.precision not in PRECISIONS:
+            raise unknown("precision", self.precision, PRECISIONS)
         whole = ("steps", "tasks", "decay_every", "val_every", "val_tasks", "patience", "log_every", "checkpoint_every")
         for name in whole:
             value = getattr(self, name)
@@ -79,6 +84,10 @@ class Settings:
     def validate_every(self) -> int:
         """Steps between validations: a twentieth of the training unless given."""
         return self.val_every or max(1, self.steps // 20)
+
+    def with_compile(self, on: bool) -> Settings:
+        """The same, with or without compiling."""
+        return replace(self, compile=on)
 
     def to_dict(self) -> dict[str, Any]:
         """As config.yaml holds them."""

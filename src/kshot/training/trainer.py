@@ -18,8 +18,9 @@ from ..methods.base import Method
 from ..tasks import TaskSource
 from . import distributed
 from .callbacks import Callback, EarlyStopping, MetricsWriter, ProgressBar
-from .folder import open_run
+from .folder import RunFolder, open_run
 from .loop import Loop
+from .prepare import earlier, prepare
 from .settings import Settings
 
 
@@ -79,6 +80,8 @@ def train(
     log_every: int = 25,
     checkpoint_every: int | None = None,
     progress: bool | None = None,
+    precision: str = "float32",
+    compile: bool = False,
     device: torch.device | str = "cpu",
 ) -> TrainResult:
     """Meta-train a method on the tasks of a source.
@@ -115,6 +118,10 @@ def train(
         log_every: steps over which the logged measures are averaged.
         checkpoint_every: steps between checkpoints (by default every 30 seconds).
         progress: a progress bar on standard error; by default if that is a terminal.
+        precision: of the network's arithmetic: float32, or bfloat16 (mixed precision: weights, losses and statistics
+            stay float32), which is faster on GPUs and on processors that have it.
+        compile: let torch compile the steps, where that makes the training shorter: the first steps are measured, and
+            a short training is not compiled. What was compiled is kept for later trainings. Needs a C++ compiler.
         device: where to train; the method is moved there.
 
     Raises:
@@ -127,11 +134,16 @@ def train(
         schedule=schedule, decay_every=decay_every, decay_factor=decay_factor, warmup=warmup, clip_norm=clip_norm,
         clip_value=clip_value, val_every=val_every, val_tasks=val_tasks, val_transductive=val_transductive,
         patience=patience, log_every=log_every, checkpoint_every=checkpoint_every, max_minutes=max_minutes,
-        device=str(device),
+        precision=precision, compile=compile, device=str(device),
     )  # fmt: skip
     _check(method, source, settings, validation, resume and out is None)
+    if out is not None and not (resume or overwrite):
+        RunFolder(Path(out)).refuse_to_overwrite()
+    settings = prepare(method, source, settings, earlier(out, resume))
     whole: dict[str, Any] = {"versions": {k: versions()[k] for k in ("kshot", "torch")}}
     whole |= {k: v for k, v in (config or {}).items() if k != "training"} | {"training": settings.to_dict()}
+    if method.engine:  # what was measured becomes part of the run, so that it can be repeated
+        whole["options"] = {**whole.get("options", {}), "engine": method.engine}
     writes = out is not None and distributed.rank() == 0
     with open_run(Path(out), whole, resume=resume, overwrite=overwrite) if writes and out else nullcontext() as folder:
         heard = list(callbacks) if distributed.rank() == 0 else []

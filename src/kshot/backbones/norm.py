@@ -1,0 +1,28 @@
+"""Batch norm without memory, for networks whose parameters are arguments."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from ..functional.normalize import batch_norm
+
+
+class BatchStatistics(_BatchNorm):
+    """Batch norm that always uses the statistics of the batch at hand and keeps none."""
+
+    def __init__(self, norm: _BatchNorm) -> None:
+        super().__init__(norm.num_features, eps=norm.eps, affine=False, track_running_stats=False, momentum=None)
+        self.weight, self.bias, self.affine = norm.weight, norm.bias, norm.affine
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, ...] -> [B, C, ...]."""
+        return batch_norm(x, self.weight, self.bias, self.eps)
+
+
+def use_batch_statistics(net: nn.Module) -> None:
+    """Replace every batch norm layer inside a module by one that uses the statistics of the batch at hand alone."""
+    for parent in list(net.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, _BatchNorm):
+                setattr(parent, name, BatchStatistics(child))
