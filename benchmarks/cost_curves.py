@@ -20,10 +20,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from beside_peers import RECORDS, ROOT, Failed, Worker, peaks, works_here
+from beside_peers import RECORDS, peaks
 from kshot.evaluation.files import write_whole
 from kshot.evaluation.records import commit
 from kshot.evaluation.report import versions
+from workers import ROOT, Failed, Worker, works_here
 from works.plan import WORKS, Entry, Work
 
 RECORD, FIGURES = RECORDS / "cost-curves.json", ROOT / "docs" / "figures"

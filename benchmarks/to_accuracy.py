@@ -22,12 +22,13 @@ from typing import Any
 
 import torch
 
-from beside_peers import HERE, RECORDS, ROOT, peaks, python_of, version_of
+from beside_peers import RECORDS, peaks, version_of
 from kshot.data import load
 from kshot.data.images import Images
 from kshot.evaluation.files import write_whole
 from kshot.evaluation.records import commit
 from kshot.evaluation.report import versions
+from workers import HERE, ROOT, python_of
 
 NAME = "to-accuracy"
 
