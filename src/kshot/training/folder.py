@@ -59,6 +59,18 @@ class RunFolder:
                 leftover.unlink()
 
 
+def check_place(path: Path, *, resume: bool, overwrite: bool) -> RunFolder:
+    """The folder of a run, after refusing what `open_run` would refuse; nothing is written."""
+    if path.exists() and not path.is_dir():
+        raise UserError(f"{path} is a file; a run needs a folder. Choose another --out")
+    if resume and overwrite:
+        raise UserError("resume and overwrite exclude each other: one keeps the run, the other removes it")
+    folder = RunFolder(path)
+    if not (overwrite or resume):
+        folder.refuse_to_overwrite()
+    return folder
+
+
 @contextmanager
 def open_run(path: Path, config: dict[str, Any], *, resume: bool, overwrite: bool) -> Iterator[RunFolder]:
     """Claim a run folder for writing: new, to be resumed, or to be replaced.
@@ -68,14 +80,8 @@ def open_run(path: Path, config: dict[str, Any], *, resume: bool, overwrite: boo
         resume: go on from the checkpoint that lies here, or start if there is none.
         overwrite: remove the run that lies here.
     """
-    if path.exists() and not path.is_dir():
-        raise UserError(f"{path} is a file; a run needs a folder. Choose another --out")
-    if resume and overwrite:
-        raise UserError("resume and overwrite exclude each other: one keeps the run, the other removes it")
-    folder = RunFolder(path)
+    folder = check_place(path, resume=resume, overwrite=overwrite)
     fresh = not (overwrite or resume)
-    if fresh:
-        folder.refuse_to_overwrite()
     path.mkdir(parents=True, exist_ok=True)
     with _locked(path):
         if fresh:

@@ -7,7 +7,6 @@ import logging
 import os
 import shutil
 import time
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -89,7 +88,7 @@ def decide(method: Method, tasks: Tasks, steps: int) -> bool:
     LOG.info("compiled in %.0f s: a step takes %.3g ms instead of %.3g", cost, 1e3 * quick, 1e3 * plain)
     if quick >= plain:
         return False
-    method.__dict__["_programs"] = probe.__dict__.pop("_programs")
+    method.__dict__["_programs"] = probe.__dict__.pop("_programs", {})
     return True
 
 
@@ -111,12 +110,3 @@ def check_compiler(tasks: Tasks) -> None:
             "compile needs a C++ compiler (g++ or clang++), and none was found. Install one (Debian: the package g++), "
             "or train without --compile"
         )
-
-
-def earlier(out: Path | str | None, resume: bool) -> dict[str, Any]:
-    """config.yaml of the run that is to go on; empty if there is none."""
-    from .folder import RunFolder, read_config
-
-    if out is None or not resume or not RunFolder(Path(out)).config.exists():
-        return {}
-    return read_config(RunFolder(Path(out)).config)

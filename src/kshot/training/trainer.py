@@ -18,9 +18,9 @@ from ..methods.base import Method
 from ..tasks import TaskSource
 from . import distributed
 from .callbacks import Callback, EarlyStopping, MetricsWriter, ProgressBar
-from .folder import RunFolder, open_run
+from .folder import check_place, open_run, read_config
 from .loop import Loop
-from .prepare import earlier, prepare
+from .prepare import prepare
 from .settings import Settings
 
 
@@ -137,9 +137,11 @@ def train(
         precision=precision, compile=compile, device=str(device),
     )  # fmt: skip
     _check(method, source, settings, validation, resume and out is None)
-    if out is not None and not (resume or overwrite):
-        RunFolder(Path(out)).refuse_to_overwrite()
-    settings = prepare(method, source, settings, earlier(out, resume))
+    before: dict[str, Any] = {}
+    if out is not None:  # what would be refused is refused before anything is measured
+        place = check_place(Path(out), resume=resume, overwrite=overwrite)
+        before = read_config(place.config) if resume and place.config.exists() else {}
+    settings = prepare(method, source, settings, before)
     whole: dict[str, Any] = {"versions": {k: versions()[k] for k in ("kshot", "torch")}}
     whole |= {k: v for k, v in (config or {}).items() if k != "training"} | {"training": settings.to_dict()}
     if method.engine:  # what was measured becomes part of the run, so that it can be repeated
