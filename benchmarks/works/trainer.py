@@ -22,7 +22,14 @@ WARM = 5  # steps of a training that are not counted: opening the folder, first 
 
 
 class Clock(Callback):
-    """When the warm steps were done."""
+    """When the warm steps were done; compiled steps from the first one on, without asking whether that pays."""
+
+    def __init__(self, compiled: bool) -> None:
+        self.compiled = compiled
+
+    def on_start(self, progress: Progress) -> None:
+        """Compile or not."""
+        progress.method.compiled = self.compiled
 
     def on_step(self, progress: Progress) -> None:
         """Start the clock."""
@@ -62,11 +69,9 @@ class Trainer:
 
     def seconds(self, steps: int) -> float:
         """Seconds a step, over one whole training but its first steps."""
-        clock, lr = Clock(), self.kind["lr"]
+        clock, lr = Clock(self.kind["compiled"]), self.kind["lr"]
         with tempfile.TemporaryDirectory() as folder:
             options: dict[str, Any] = {"tasks": self.kind["tasks"], "lr": lr, "progress": False, "callbacks": [clock]}
-            if self.kind["compiled"]:
-                options["compile"] = True
             train(
                 method_of(self.kind, self.source), self.source, steps=steps + WARM, out=Path(folder) / "run", **options
             )
