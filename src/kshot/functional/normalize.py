@@ -23,6 +23,9 @@ def pooled_moments(y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return _PooledMoments.apply(y)[:3]
 
 
+PIECE = 16  # pictures whose moments are taken at once
+
+
 def batch_norm(x: Tensor, scale: Tensor | None, shift: Tensor | None, eps: float) -> Tensor:
     """Batch normalisation of x [B, C, ...] by its own moments (Ioffe & Szegedy 2015).
 
@@ -68,10 +71,21 @@ class _Moments(torch.autograd.Function):
 
 
 def channel_moments(y: Tensor) -> tuple[Tensor, Tensor]:
-    """The moments by the kernel of torch's batch norm; of half precision, they are of single precision."""
+    """The moments by the kernel of torch's batch norm; of half precision, they are of single precision.
+
+    The kernel adds up channels-last pictures one after the other, so that its rounding grows with their number (with
+    360 of them, gradients were 6 % off); moments of pieces, merged by the law of total variance, are right to rounding.
+    """
     wide = torch.promote_types(y.dtype, torch.float32)
     unused = torch.zeros(2, y.shape[1], dtype=wide) if wide != y.dtype else (None, None)
-    return torch.batch_norm_update_stats(y, unused[0], unused[1], 0.0)
+    pieces = y.split(PIECE)
+    parts = [torch.batch_norm_update_stats(piece, unused[0], unused[1], 0.0) for piece in pieces]
+    if len(parts) == 1:
+        return parts[0]
+    share = torch.tensor([len(piece) / len(y) for piece in pieces], dtype=wide)[:, None]
+    means, variances = (torch.stack(of) for of in zip(*parts))  # [pieces, C]
+    mean = (share * means).sum(0)
+    return mean, (share * (variances + (means - mean).square())).sum(0)
 
 
 def dense_gradient(y: Tensor, mean: Tensor, grad_mean: Tensor, grad_variance: Tensor) -> Tensor:
