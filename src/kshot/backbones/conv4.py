@@ -17,7 +17,7 @@ class PoolBlock(nn.Module):
     The papers' order is that of the name. ReLU, and batch norm with a positive scale, are monotone and work on each
     channel alone, so both commute with the pooling: only the moments are taken of the whole picture, and the rest has
     a quarter of the work. For a negative scale the sign of the channel's filter is turned. The convolution has no
-    bias: the normalisation would remove it.
+    bias: the normalisation would remove it. With running statistics, normalising is part of the convolution.
     """
 
     def __init__(self, inputs: int, filters: int) -> None:
@@ -28,16 +28,26 @@ class PoolBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, H, W] -> [B, F, H // 2, W // 2]."""
         scale, shift = self.norm.weight, self.norm.bias
+        if not uses_batch(self.norm):
+            slope = scale * torch.rsqrt(self.norm.running_var + self.norm.eps)  # type: ignore[operator,arg-type]
+            offset = shift - self.norm.running_mean * slope  # type: ignore[operator]
+            y = F.conv2d(x, self.conv.weight * slope[:, None, None, None], offset, padding=1)  # [B, F, H, W]
+            return F.relu(maxima(y), inplace=not torch.is_grad_enabled())
         sign = torch.where(scale < 0, -1.0, 1.0).to(scale.dtype)  # [F]
         y = F.conv2d(x, self.conv.weight * sign[:, None, None, None], padding=1)  # [B, F, H, W]
-        if uses_batch(self.norm):
-            largest, mean, variance = pooled_moments(y)
-            note_moments(self.norm, mean.detach() * sign, variance.detach(), y.numel() // y.shape[1])
-        else:
-            largest = F.max_pool2d(y, 2)
-            mean, variance = self.norm.running_mean * sign, self.norm.running_var  # type: ignore[operator,assignment]
+        largest, mean, variance = pooled_moments(y)
+        note_moments(self.norm, mean.detach() * sign, variance.detach(), y.numel() // y.shape[1])
         slope = scale * sign * torch.rsqrt(variance + self.norm.eps)  # [F], not negative
         return F.relu(torch.addcmul(over_channels(shift - mean * slope, y), largest, over_channels(slope, y)))
+
+
+def maxima(y: Tensor) -> Tensor:
+    """2x2 maxima [B, C, H // 2, W // 2]; torch's pooling notes on a processor where they were, for the gradient."""
+    if y.is_cuda or torch.is_grad_enabled() or torch.compiler.is_compiling():
+        return F.max_pool2d(y, 2)
+    H, W = (n // 2 * 2 for n in y.shape[-2:])
+    rows = torch.maximum(y[..., 0:H:2, :W], y[..., 1:H:2, :W])
+    return torch.maximum(rows[..., 0::2], rows[..., 1::2])
 
 
 def uses_batch(norm: nn.BatchNorm2d) -> bool:

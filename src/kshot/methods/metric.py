@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +10,8 @@ from torch import Tensor, nn
 
 from ..tasks import Tasks
 from .base import Method, as_input, query_loss
+
+PIXELS = 48 * 784  # of the pictures that a processor embeds at once without gradients: more only miss its cache
 
 
 @dataclass(frozen=True)
@@ -35,8 +38,12 @@ class MetricMethod(Method):
 
     def embed(self, x: Tensor) -> Tensor:
         """f of every input: [T, P, ...] -> [T, P, D]."""
-        flat = as_input(x.flatten(0, 1), next(self.backbone.parameters()).dtype)
-        return self.backbone(flat).unflatten(0, x.shape[:2])
+        flat, dtype = x.flatten(0, 1), next(self.backbone.parameters()).dtype
+        at_once = len(flat)
+        if not (self.training or torch.is_grad_enabled() or x.is_cuda):
+            at_once = max(1, PIXELS // math.prod(x.shape[3:]))
+        features = [self.backbone(as_input(piece, dtype)) for piece in flat.split(at_once)]
+        return torch.cat(features).unflatten(0, x.shape[:2])
 
     def score(self, support: Embedded, features: Tensor) -> Tensor:
         """Logits [T, Q, N] of query features [T, Q, D]."""
