@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from kshot.functional.memory import keep_memory
 from kshot.methods import MAML, build_method
 from kshot.tasks import Tasks, TaskSpec
 
@@ -40,6 +41,7 @@ def build(kind: dict[str, Any], library: str, variant: str, start: str | None) -
 
     Writes the first weights to `start`, from where the peers read them.
     """
+    keep_memory()  # as kshot's trainer does
     form, _, engine = variant.partition("+")
     method = method_of(kind, **({"engine": engine} if engine else {}))
     if start is not None:

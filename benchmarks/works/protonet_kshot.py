@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from kshot.functional.memory import keep_memory
 from kshot.methods import Method, build_method
 from kshot.tasks import TaskSpec
 
@@ -25,6 +26,7 @@ def method_of(kind: dict[str, Any], start: str | None) -> Method:
 
 def build(kind: dict[str, Any], library: str, variant: str, start: str | None) -> Running:
     """variant: "eager" or "compiled"."""
+    keep_memory()  # as kshot's trainer does
     method, tasks = method_of(kind, start), tasks_of(kind)
     method.compiled = variant == "compiled"
     running = meta_training(method, kind, lambda: float(method.meta_step(tasks)["loss"]), variant)

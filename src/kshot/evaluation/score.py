@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import UserError
+from ..functional.memory import keep_memory
 from ..methods.base import Method
 from ..tasks import Tasks, TaskSource
 from .measures import measure_by_name
@@ -104,6 +105,7 @@ def score_tasks(
         )
     if len(indices) == 0 or (batch is not None and batch < 1):
         raise UserError(f"need at least one task and a batch of at least one; got {len(indices)} tasks, batch={batch}")
+    keep_memory()
     measure = measure_by_name(source.measure).function
     values: list[Tensor] = []
     labels = Labels(1 if max_seconds is not None else UNREAD)
