@@ -36,6 +36,8 @@ def duration(found: dict[str, Any], seconds: float) -> str:
 
 def memory(found: dict[str, Any], whose: str) -> str:
     """Peak of the process, and of the steps."""
+    if not found[f"{whose}_peak_mb"]:
+        return ""
     return f"{found[f'{whose}_peak_mb']:,} MB ({found[f'{whose}_step_mb']:,})"
 
 

@@ -100,8 +100,14 @@ def maml_pictures(way: int, tasks: int, steps: int, bar: Bar, *, strided: bool, 
     title = (
         f"MAML, Conv4-64 ({encoder}), {way}-way 1-shot, {tasks} tasks, {steps} step{'s' * (steps > 1)}, second order"
     )
-    ours = Entry("kshot", "maml_kshot", ("eager",), bar)
-    return Work(title, kind, (ours, *maml_peers((4, tasks))), rounds=rounds)
+    ours = [Entry("kshot", "maml_kshot", ("eager",), bar)]
+    if steps > 1:
+        forms = ("eager+loop+threads+recompute", "eager+loop+recompute")
+        labels = ("kshot, recomputed", "kshot, recomputed, tasks one by one")
+        ours += [Entry("kshot", "maml_kshot", (f,), bar, label=label) for f, label in zip(forms, labels)]
+    else:
+        ours.append(Entry("kshot", "maml_kshot", ("compiled",), bar, label="kshot compiled"))
+    return Work(title, kind, (*ours, *maml_peers((4, tasks))), rounds=rounds)
 
 
 OMNIGLOT = {"classes": 4400, "each": 20}

@@ -61,9 +61,8 @@ def measure(method: Tunable, tasks: Tasks) -> dict[str, float]:
     """Seconds for the tasks by each candidate that fits into memory (of a part of the tasks, if they take long)."""
     device = tasks.xs.device
     one = max(graph_bytes(method, tasks[0]), 1)
-    began = time.perf_counter()
-    run(method, tasks[0], Engine(at_once=1))
-    alone = time.perf_counter() - began
+    alone = run(method, tasks[0], Engine(at_once=1))
+    run(method, tasks[:1], Engine())  # what torch loads for its first vmap is not part of a step
     count = min(len(tasks), max(2 * cores(), int(MOST / max(alone, 1e-9))))
     part, fits = tasks[:count], int(MEMORY * free_bytes(device) / one)
     times: dict[str, float] = {}
