@@ -80,12 +80,12 @@ def test_the_fast_block_is_the_textbook_block(layout: torch.memory_format, size:
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_moments_of_many_pictures_are_right_to_rounding(layout: torch.memory_format) -> None:
-    """Naive sums over so many pictures, as in torch's batch norm of channels-last pictures, are off by 1e-4."""
+    """Naive sums over so many, as in torch's batch norm of channels-last pictures, are off by 1e-5 and more."""
     y = (noise(0, 300, 2, 16, 16, dtype=torch.float32) + 3).to(memory_format=layout)
     mean, variance = moments(y)
     true_variance, true_mean = torch.var_mean(y.double(), (0, 2, 3), correction=0)
-    torch.testing.assert_close(mean.double(), true_mean, rtol=3e-6, atol=0)
-    torch.testing.assert_close(variance.double(), true_variance, rtol=1e-5, atol=0)
+    torch.testing.assert_close(mean.double(), true_mean, rtol=5e-7, atol=0)
+    torch.testing.assert_close(variance.double(), true_variance, rtol=2e-6, atol=0)
 
 
 def test_the_fast_block_can_be_batched_over_tasks() -> None:

@@ -107,7 +107,10 @@ def maml_pictures(way: int, tasks: int, steps: int, bar: Bar, *, strided: bool, 
         ours += [Entry("kshot", "maml_kshot", (f,), bar, label=label) for f, label in zip(forms, labels)]
     else:
         ours.append(Entry("kshot", "maml_kshot", ("compiled",), bar, label="kshot compiled"))
-    return Work(title, kind, (*ours, *maml_peers((4, tasks))), rounds=rounds)
+    # Single precision: a ReLU that flips in the first of the inner steps changes the gradient by percents, for every
+    # library (float64 agrees to 1e-9: make test-peers).
+    tolerance = 0.2 if steps > 1 else 3e-4 if strided else 1e-2
+    return Work(title, kind, (*ours, *maml_peers((4, tasks))), rounds=rounds, tolerance=tolerance)
 
 
 OMNIGLOT = {"classes": 4400, "each": 20}

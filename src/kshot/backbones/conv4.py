@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import UserError
-from ..functional.normalize import over_channels, pooled_moments
+from ..functional.normalize import affine, pooled_moments
 from .init import initialise
 
 
@@ -38,7 +38,7 @@ class PoolBlock(nn.Module):
         largest, mean, variance = pooled_moments(y)
         note_moments(self.norm, mean.detach() * sign, variance.detach(), y.numel() // y.shape[1])
         slope = scale * sign * torch.rsqrt(variance + self.norm.eps)  # [F], not negative
-        return F.relu(torch.addcmul(over_channels(shift - mean * slope, y), largest, over_channels(slope, y)))
+        return F.relu(affine(largest, mean, slope, shift))
 
 
 def maxima(y: Tensor) -> Tensor:

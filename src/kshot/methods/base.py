@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Any, ClassVar, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
 from ..errors import UserError
 from ..tasks import Tasks
@@ -86,12 +88,30 @@ class Method(nn.Module):
         """f compiled for inputs of fixed shapes, once under each name; on a GPU it is launched as one CUDA graph."""
         programs = self.__dict__.setdefault("_programs", {})
         if name not in programs:
-            mode = "reduce-overhead" if next(self.parameters()).is_cuda else None
-            programs[name] = torch.compile(f, fullgraph=True, dynamic=False, mode=mode)
+            programs[name] = compiled(f, graphed=next(self.parameters()).is_cuda)
         return programs[name]
 
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in self.__dict__.items() if k != "_programs"}
+
+
+def compiled(f: Fn, *, graphed: bool) -> Fn:
+    """f through torch.compile, as a program of its own; graphed: as a CUDA graph, whose results are copied."""
+
+    def run(*args: Any) -> Any:
+        return f(*args)
+
+    # The compiler counts the programs of one code object and refuses too many: each gets a copy of the code.
+    own = FunctionType(run.__code__.replace(), run.__globals__, "run", None, run.__closure__)
+    program = torch.compile(own, fullgraph=True, dynamic=False, mode="reduce-overhead" if graphed else None)
+    if not graphed:
+        return program  # type: ignore[return-value]
+
+    def copied(*args: Any) -> Any:
+        torch.compiler.cudagraph_mark_step_begin()
+        return pytree.tree_map_only(Tensor, Tensor.clone, program(*args))  # the next run overwrites its results
+
+    return copied  # type: ignore[return-value]
 
 
 def query_loss(output: Tensor, yq: Tensor) -> tuple[Tensor, dict[str, Tensor]]:

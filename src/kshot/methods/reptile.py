@@ -137,14 +137,15 @@ class Reptile(GradientMethod):
                 path.append({n: params[n] for n in self.adapted})
             return path, {n: v + torch.zeros_like(g[n]) for n, v in second.items()}, output
 
-        path, second, output = over_tasks(one_task, (x, y, picks.to(x.device)), engine)
+        path, second, output = over_tasks(one_task, (x, y, picks), engine)
         start = self.start(len(x))
         return [start, *(start | p for p in path)], second, output
 
     def adapt_path(self, xs: Tensor, ys: Tensor, way: int, steps: int) -> list[Params]:
         """phi and the parameters after every minibatch step on the support set."""
         x, y = self.check(xs, ys, way)
-        picks = self.minibatches(torch.arange(1), x.shape[1], steps, self.eval_batch).expand(len(x), -1, -1)
+        first = torch.arange(1, device=x.device)
+        picks = self.minibatches(first, x.shape[1], steps, self.eval_batch).expand(len(x), -1, -1)
         return self.descend(x, y, picks, self.chosen_engine())[0] if steps else [self.start(len(x))]
 
     def adapt(self, xs: Tensor, ys: Tensor, way: int) -> Adapted:
@@ -156,7 +157,7 @@ class Reptile(GradientMethod):
         xs, ys = self.check(tasks.xs, tasks.ys, tasks.way)
         xq, yq = self.check(tasks.xq, tasks.yq, tasks.way)
         x, y = torch.cat([xs, xq], 1), torch.cat([ys, yq], 1)  # [T, S+Q, ...]
-        picks = self.minibatches(tasks.indices.cpu(), x.shape[1], self.inner_steps, self.inner_batch)
+        picks = self.minibatches(tasks.indices, x.shape[1], self.inner_steps, self.inner_batch)
         path, second, output = self.descend(x, y, picks, engine)
         return path[-1], second, output, torch.stack([t[p] for t, p in zip(y, picks[:, -1])])
 
