@@ -2,8 +2,9 @@
 
     python benchmarks/to_accuracy.py [--goal 98] [--repeats 1] [--minutes 30] [--threads 2]
 
-Both train one 60-way task a step from the same first weights with the same learning rates, and are checked every so
-many steps on 5-way 1-shot tasks of validation classes, which does not count. Writes results/bench/to-accuracy.json.
+Both train one 60-way task a step from the same first weights with the same learning rates and the same (unsquared)
+distance, and are checked every so many steps on 5-way 1-shot tasks of validation classes, which does not count. Writes
+results/bench/to-accuracy.json.
 """
 
 from __future__ import annotations
@@ -77,6 +78,7 @@ def main() -> None:
     if not (ROOT / ".bench" / "easyfsl" / "done").exists():
         sys.exit("easyfsl has no working environment: make bench-peers")
     shape = {k: getattr(asked, k) for k in ("way", "shot", "query", "lr", "halve_every", "check_every", "check_tasks")}
+    shape["distance"] = "unsquared"  # easyfsl's softmax is over plain distances
     shape |= {"goal": asked.goal, "minutes": asked.minutes, "steps": 1_000_000, "filters": 64}
     taken: dict[str, list[float]] = {"kshot": [], "easyfsl": []}
     curves: dict[str, Any] = {"kshot": [], "easyfsl": []}

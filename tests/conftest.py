@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _engines_cached_here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests remember nothing in the user's cache; downloads that lie there may be used."""
+    patch = pytest.MonkeyPatch()
+    if "KSHOT_CACHE" not in os.environ:
+        patch.setenv("KSHOT_CACHE", str(tmp_path_factory.mktemp("cache")))
+    yield
+    patch.undo()
 
 
 def find_data() -> Path | None:

@@ -13,9 +13,9 @@ SHAPE = (1, 16, 16)
 WAY = 3
 SMALL = {
     "pretrained": {"eval_steps": 3},
-    "maml": {"inner_steps": 2, "eval_steps": 2},
-    "fomaml": {"inner_steps": 2, "eval_steps": 2},
-    "reptile": {"inner_steps": 2, "eval_steps": 3, "inner_batch": 4, "inner_lr": 1e-2},
+    "maml": {"inner_steps": 2, "eval_steps": 2, "engine": "vmap"},
+    "fomaml": {"inner_steps": 2, "eval_steps": 2, "engine": "vmap"},
+    "reptile": {"inner_steps": 2, "eval_steps": 3, "inner_batch": 4, "inner_lr": 1e-2, "engine": "vmap"},
 }
 
 
@@ -70,7 +70,7 @@ class Plain(torch.nn.Module):
 
 def plain_method(make: type[GradientMethod], **options: object) -> GradientMethod:
     """A gradient method on Plain, in double precision and training mode."""
-    return make(Plain(), input_shape=(1, 16, 16), way=3, **options).double().train()
+    return make(Plain(), input_shape=(1, 16, 16), way=3, **{"engine": "vmap", **options}).double().train()
 
 
 def gradient_of(method: GradientMethod, tasks: Tasks) -> list[torch.Tensor]:

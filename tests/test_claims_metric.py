@@ -14,7 +14,7 @@ from kshot.functional.hausdorff import ink_points, modified_hausdorff
 from kshot.functional.prototypes import attention_log_probs, class_means, nearest_scores
 from kshot.methods import Matching, Nearest, ProtoNet
 from kshot.methods.metric import Embedded
-from support import noise
+from support import image_tasks, noise, outputs, small_method
 
 T, N, K, Q, D = 2, 3, 4, 5, 6
 
@@ -80,6 +80,17 @@ def test_with_one_shot_prototypes_are_matching() -> None:
         a = scores(proto(distance=distance, scale=2.0), f, ys, q).softmax(-1)
         b = scores(matching(similarity=distance, temperature=2.0), f, ys, q).softmax(-1)
         torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-12)
+
+
+def test_unsquared_distances_are_the_roots_of_the_squared_ones() -> None:
+    """The same nearest class, and a finite gradient where a query lies on a prototype."""
+    tasks = image_tasks(0, shot=1)
+    squared, plain = (small_method("protonet", distance=d) for d in ("euclidean", "unsquared"))
+    a, b = outputs(squared, tasks), outputs(plain, tasks)
+    torch.testing.assert_close(a, -b.square(), rtol=1e-9, atol=1e-12)
+    on_it = tasks.with_queries(tasks.xs, tasks.ys)
+    plain.eval().meta_step(on_it)
+    assert all(torch.isfinite(p.grad).all() for p in plain.parameters() if p.grad is not None)
 
 
 def test_the_mean_minimises_the_summed_squared_distance() -> None:

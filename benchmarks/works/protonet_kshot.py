@@ -18,7 +18,10 @@ def method_of(kind: dict[str, Any], start: str | None) -> Method:
     """Conv4; writes the first weights to `start`, from where the peers read them."""
     spec = TaskSpec((1, 28, 28), way=kind["way"], num_classes=None)
     size = {"filters": kind["filters"]}
-    method = build_method("protonet", spec, backbone="conv4", backbone_options=size, seed=kind.get("seed", 0))
+    distance = kind.get("distance", "euclidean")
+    method = build_method(
+        "protonet", spec, backbone="conv4", backbone_options=size, seed=kind.get("seed", 0), distance=distance
+    )
     if start is not None:
         torch.save([p.detach().clone().contiguous() for p in method.backbone.parameters()], start)
     return method.to(device_of(kind)).train()

@@ -19,14 +19,17 @@ from ..functional.prototypes import class_means
 from .base import About
 from .metric import Embedded, MetricMethod
 
+SMALLEST = 1e-12  # squared distance below which two points are one
+
 
 class ProtoNet(MetricMethod):
     """Prototypical network.
 
     Args:
-        distance: squared Euclidean (the paper's choice) or cosine.
+        distance: euclidean (squared, the paper's choice), unsquared (the Euclidean distance itself, which needs fewer
+            steps on Omniglot) or cosine.
         scale: what the negative distance (or the cosine) is multiplied with before the softmax; the paper's is 1.
-            0 takes 1 for the distance and 10 for the cosine, whose softmax is otherwise too flat to learn from.
+            0 takes 1 for the distances and 10 for the cosine, whose softmax is otherwise too flat to learn from.
         learn_scale: whether training changes the scale.
     """
 
@@ -40,18 +43,21 @@ class ProtoNet(MetricMethod):
         self,
         backbone: nn.Module,
         *,
-        distance: Literal["euclidean", "cosine"] = "euclidean",
+        distance: Literal["euclidean", "unsquared", "cosine"] = "euclidean",
         scale: float = 0.0,
         learn_scale: bool = False,
     ) -> None:
         super().__init__(backbone)
         self.distance = distance
-        start = scale or (1.0 if distance == "euclidean" else 10.0)
+        start = scale or (10.0 if distance == "cosine" else 1.0)
         self.log_scale = nn.Parameter(torch.tensor(math.log(start)), requires_grad=learn_scale)
 
     def score(self, support: Embedded, features: Tensor) -> Tensor:
         """-scale * d(f(x), c_n), or scale * cos(f(x), c_n)."""
         prototypes = class_means(support.features, support.ys, support.way)  # [T, N, D]
-        if self.distance == "euclidean":
-            return -self.log_scale.exp() * squared_euclidean(features, prototypes)
-        return self.log_scale.exp() * cosine(features, prototypes)
+        if self.distance == "cosine":
+            return self.log_scale.exp() * cosine(features, prototypes)
+        d = squared_euclidean(features, prototypes)
+        if self.distance == "unsquared":
+            d = d.clamp(min=SMALLEST).sqrt()  # its gradient at zero has no direction, and is taken as zero
+        return -self.log_scale.exp() * d
