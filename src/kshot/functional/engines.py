@@ -190,7 +190,7 @@ def _recomputed(
 
     The first step starts from the meta-parameters themselves, which all tasks share.
     """
-    support, last = data[:2], loop.steps - 1
+    support = data[:2]
 
     def step(meta: Params, state: Params | None, i: int, gradient: Gradient, *task: Tensor) -> Params:
         return loop.step(meta, loop.start(meta, *task) if state is None else state, i, gradient, *task)
@@ -205,14 +205,11 @@ def _recomputed(
 
     states: list[Params | None] = [None]
     with torch.no_grad():
-        for i in range(last):
+        for i in range(loop.steps):
             states.append(over(lambda s, *t, i=i: step(meta, s, i, constant, *t), states[-1], support))
 
-    def ending(meta: Params, state: Params | None = None) -> tuple[Tensor, Any]:
-        def task(state: Params | None, *task: Tensor) -> tuple[Tensor, Any]:
-            return loop.loss(meta, step(meta, state, last, gradient, *task[:2]), *task)
-
-        losses, output = over(task, state, data)
+    def ending(meta: Params, state: Params) -> tuple[Tensor, Any]:
+        losses, output = over(lambda s, *t: loop.loss(meta, s, *t), state, data)
         return losses.sum(), output
 
     def one(meta: Params, state: Params | None = None, *, i: int) -> tuple[Params, tuple[()]]:
@@ -223,7 +220,8 @@ def _recomputed(
 
     loss, pull, output = pullback(ending, *at(states.pop()))
     grads, *v = pull(torch.ones_like(loss))
-    for i in reversed(range(last)):
+    for i in reversed(range(loop.steps)):
+        del pull  # and with it the graph of the part before
         _, pull, _ = pullback(partial(one, i=i), *at(states.pop()))
         more, *v = pull(v[0])
         grads = {n: g + more[n] for n, g in grads.items()}
