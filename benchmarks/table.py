@@ -90,7 +90,9 @@ def section(path: Path) -> str:
     when = f"{first['date']}, torch {first['versions']['torch']}"
     text = f"\n## {first['title']}\n\n`{path.stem}`; {where}, {when}.{unit}\n\n"
     forms = list(dict.fromkeys(r["ours"] for r in found))
-    text += "".join(f"- {verdict([r for r in found if r['ours'] == form])}" for form in forms) + COLUMNS
+    aimed = [[r for r in found if r["ours"] == form] for form in forms]
+    aimed = [a for a in aimed if any(a[0]["bar"][part] is not None for part in ("ratio", "memory", "seconds"))]
+    text += "".join(f"- {verdict(a)}" for a in aimed) + COLUMNS
     for form in forms:
         beside = [r for r in found if r["ours"] == form]
         best = best_peer(beside)
