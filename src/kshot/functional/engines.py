@@ -11,6 +11,7 @@ memory is that of one step, whatever k. All engines give the same gradient up to
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -46,17 +47,12 @@ class Engine:
     def parse(cls, text: str) -> Engine:
         """From its name: loop, vmap, chunk:C, with +threads and +recompute."""
         form, *more = text.split("+")
-        kind, _, count = form.partition(":")
-        if (
-            kind not in ("loop", "vmap", "chunk")
-            or (kind == "chunk") != (count.isdecimal() and int(count) > 1)
-            or (count and kind != "chunk")
-            or len(set(more)) != len(more)
-            or not set(more) <= {"threads", "recompute"}
-        ):
+        sizes = {"vmap": 0, "loop": 1}
+        if (found := re.fullmatch(r"chunk:(\d+)", form)) and int(found[1]) > 1:
+            sizes[form] = int(found[1])
+        if form not in sizes or sorted(more) != sorted({"threads", "recompute"} & set(more)):
             raise UserError(f"engine must be {FORMS} (such as chunk:4+threads); got {text!r}")
-        at_once = {"loop": 1, "vmap": 0}.get(kind) if kind != "chunk" else int(count)
-        return cls(at_once or 0, "threads" in more, "recompute" in more)
+        return cls(sizes[form], "threads" in more, "recompute" in more)
 
     def __str__(self) -> str:
         form = {0: "vmap", 1: "loop"}.get(self.at_once, f"chunk:{self.at_once}")
