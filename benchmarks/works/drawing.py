@@ -14,8 +14,10 @@ from .common import Running, Steps, pictures
 def kshot(kind: dict[str, Any], variant: str) -> Callable[[], object]:
     """A batch of tasks is an index operation; variant "affine" also distorts every picture."""
     from kshot.data.images import Images
+    from kshot.functional.memory import keep_memory
     from kshot.tasks import make_source
 
+    keep_memory()  # as kshot's trainer does
     found = pictures(kind["classes"], kind["each"])
     names = tuple(map(str, range(len(found))))
     offsets = torch.arange(len(found) + 1) * kind["each"]

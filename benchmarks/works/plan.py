@@ -201,7 +201,7 @@ WORKS: dict[str, Work] = {
             Entry("parallel-metalearn", "drawing"),
         ),
         rounds=9,
-        steps=10,
+        steps=100,
         threads=1,
         rate=32,
     ),

@@ -110,7 +110,13 @@ def integers(key: Tensor, *shape: int, high: int | Tensor) -> Tensor:
 
 def permutation(key: Tensor, n: int) -> Tensor:
     """A uniform permutation of 0..n-1 for each key: int64 [*key.shape, n]."""
-    return bits(key, n).argsort(-1)
+    return order(bits(key, n))
+
+
+def order(words: Tensor) -> Tensor:
+    """The positions that sort the last axis, of words that differ; numpy's sort is the faster one on a processor."""
+    on_cpu = words.device.type == "cpu"
+    return torch.from_numpy(words.numpy().argsort(-1)) if on_cpu else words.argsort(-1)
 
 
 def distinct(key: Tensor, k: int, high: int | Tensor) -> Tensor:
@@ -119,16 +125,16 @@ def distinct(key: Tensor, k: int, high: int | Tensor) -> Tensor:
     The j-th number is drawn among the high - j values not yet taken: with the taken values sorted, c_0 < c_1 < ...,
     the r-th free value is r + #{i : c_i - i <= r}. Costs k small operations whatever high is; a processor does them.
     """
-    most = torch.as_tensor(high).cpu()
-    if bool((most < k).any()):
-        raise ValueError(f"cannot draw {k} distinct numbers below {int(most.min())}")
+    most = np.asarray(high if isinstance(high, int) else high.cpu())
+    if most.min() < k:
+        raise ValueError(f"cannot draw {k} distinct numbers below {most.min()}")
     order = np.arange(k)
-    free = integers(key.cpu(), k, high=most[..., None] - torch.from_numpy(order)).numpy()  # [..., k]
+    free = integers(key.cpu(), k, high=torch.from_numpy(most[..., None] - order)).numpy()  # [..., k]
     drawn = free.copy()
     taken = free.copy()  # the first j of them, sorted
     for j in range(1, k):
-        drawn[..., j] += (taken[..., :j] - order[:j] <= free[..., j : j + 1]).sum(-1)
-        taken[..., j] = drawn[..., j]
+        below = taken[..., :j] - order[:j] <= free[..., j : j + 1]
+        taken[..., j] = drawn[..., j] = free[..., j] + np.add.reduce(below, -1)
         taken[..., : j + 1].sort(-1)
     return torch.from_numpy(drawn).to(key.device)
 

@@ -56,16 +56,17 @@ def draw_episode(key: Tensor, classes: Tensor, counts: Tensor, shot: int, query:
     most = int(counts.max())
     if most <= SMALL_CLASS:
         words = random.bits(per_class, most)  # [T, N, most]
-        words = words.masked_fill(torch.arange(most) >= counts[..., None], torch.iinfo(torch.int64).max)
-        picks = words.argsort(-1)[..., :k]  # [T, N, k]
+        if int(counts.min()) < most:
+            words = words.masked_fill(torch.arange(most) >= counts[..., None], torch.iinfo(torch.int64).max)
+        picks = random.order(words)[..., :k]  # [T, N, k]
     else:
         picks = random.distinct(per_class, k, counts)  # [T, N, k]
-    label = torch.arange(N)[:, None].expand(N, k)  # [N, k]
     parts = []
-    for stream, part, size in ((0, slice(0, shot), shot), (1, slice(shot, k), query)):
-        order = random.permutation(random.fold(key, torch.tensor(-1 - stream)), N * size)  # [T, N*size]
+    shuffles = random.fold(key, torch.tensor([[-1], [-2]]))  # [2, T]
+    for shuffle, part, size in ((shuffles[0], slice(0, shot), shot), (shuffles[1], slice(shot, k), query)):
+        order = random.permutation(shuffle, N * size)  # [T, N*size]
         parts.append(picks[..., part].reshape(T, N * size).gather(1, order))
-        parts.append(label[:, part].reshape(N * size)[order])
+        parts.append(order // size)
     return Episode(classes, parts[0], parts[2], parts[1], parts[3])
 
 
