@@ -68,6 +68,7 @@ def test_a_record_says_how_to_measure_it_again(runs: dict[str, Path], tmp_path: 
     report = document("evaluate", runs["protonet"], "--episodes", "3", "--record", path)
     record = json.loads(path.read_text())
     assert record["accuracy"] == report["accuracy"]
+    assert record["further"] == report["further"] == {}
     assert record["train_steps"] == 4
     assert record["config"]["method"] == "protonet"
     assert {"train_seconds", "command", "versions", "commit", "device", "threads"} <= set(record)

@@ -127,6 +127,17 @@ def test_random_labels_are_at_chance(name: str) -> None:
     assert abs(accuracy - 1 / WAY) < 4 * (2 / 9 / yq.numel()) ** 0.5  # four standard deviations
 
 
+def test_what_is_measured_beside_has_one_value_a_task_and_leaves_no_trace(name: str) -> None:
+    method, tasks = trained(name), image_tasks(14, T=3)
+    before = outputs(method, tasks)
+    with torch.no_grad():
+        together, alone = method.further(tasks), method.further(tasks[1])
+    for measure, values in together.items():
+        assert values.shape == (3,)
+        torch.testing.assert_close(values[1:2], alone[measure], rtol=1e-7, atol=1e-9, equal_nan=True)
+    assert torch.equal(before, outputs(method, tasks))
+
+
 @pytest.mark.parametrize("name", TRAINED)
 def test_meta_step_fills_gradients(name: str) -> None:
     method = small_method(name).train()

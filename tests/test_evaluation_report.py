@@ -15,7 +15,7 @@ from kshot.errors import UserError
 from kshot.evaluation import accuracy, correct, evaluate, mse, score_tasks
 from kshot.evaluation.score import chunks
 from kshot.methods.base import About, Method
-from kshot.tasks import make_source
+from kshot.tasks import Tasks, make_source
 from training_support import Blobs, small_method
 
 
@@ -154,6 +154,34 @@ def test_the_report_as_json_has_all_that_is_needed_to_measure_again() -> None:
     assert {k: report[k] for k in expected} == expected
     assert set(report["versions"]) == {"kshot", "torch", "python"}
     assert "values" not in report
+
+
+class AlsoMeasures(Answers):
+    """Measures two things more: one that every second task has, and one that none has."""
+
+    def further(self, tasks: Tasks) -> dict[str, Tensor]:
+        assert not self.training
+        assert not torch.is_grad_enabled()
+        index = tasks.indices.double()
+        return {
+            "odd_accuracy": index.where(tasks.indices % 2 == 1, math.nan),
+            "gap": torch.full_like(index, math.nan),
+        }
+
+
+def test_what_a_method_measures_beside_has_its_own_mean_interval_and_count() -> None:
+    report = evaluate(AlsoMeasures(constant), Blobs(), episodes=8, batch=3)
+    assert report.further["odd_accuracy"].mean == 4.0  # of 1, 3, 5, 7
+    assert report.further["odd_accuracy"].ci95 == pytest.approx(3.18245 * math.sqrt(20 / 3) / 2, rel=1e-4)
+    further = json.loads(report.to_json())["further"]
+    assert further["odd_accuracy"]["count"] == 4
+    assert further["gap"] == {"mean": None, "ci95": None, "count": 0}
+    assert "\n  odd_accuracy 4.00 +- 4.11 % (4 tasks)\n  gap nan +- ? (0 tasks)" in str(report)
+    assert json.loads(evaluate(small_method(), Blobs(), episodes=2).to_json())["further"] == {}
+
+
+def test_scores_of_a_validation_are_the_main_measure_alone() -> None:
+    assert score_tasks(AlsoMeasures(constant), Blobs(), range(4)).further == {}
 
 
 def test_a_single_task_has_no_interval_and_its_json_is_still_json() -> None:

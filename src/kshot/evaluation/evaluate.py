@@ -10,7 +10,7 @@ from ..errors import UserError
 from ..functional.intervals import mean_interval
 from ..methods.base import Method
 from ..tasks import TaskSource
-from .report import Report, versions
+from .report import Further, Report, versions
 from .score import score_tasks
 
 
@@ -66,6 +66,7 @@ def evaluate(
             source,
             range(episodes),
             transductive=transductive,
+            further=True,
             batch=batch,
             device=device,
             max_seconds=max_seconds,
@@ -92,4 +93,5 @@ def evaluate(
         description=source.description,
         tasks_digest=scores.digest,
         values=scores.values,
+        further={name: Further.of(values) for name, values in scores.further.items()},
     )

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from .measures import measure_by_name
+from ..functional.intervals import mean_interval
+from .measures import MEASURES
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
@@ -20,6 +21,28 @@ def versions() -> dict[str, str]:
     from .. import __version__
 
     return {"kshot": __version__, "torch": str(torch.__version__), "python": platform.python_version()}
+
+
+@dataclass(frozen=True)
+class Further:
+    """What a method measures beside the source's measure: its mean over `count` tasks, and the interval's half-width.
+
+    Both are NaN where no task has it; the half-width also where only one has.
+    """
+
+    mean: float
+    ci95: float
+    count: int
+
+    @classmethod
+    def of(cls, values: Tensor) -> Further:
+        """Of the values [count] of tasks."""
+        mean, half = mean_interval(values) if len(values) else (math.nan, math.nan)
+        return cls(mean, half, len(values))
+
+    def as_dict(self) -> dict[str, Json]:
+        """As `--json` prints it."""
+        return {"mean": finite(self.mean), "ci95": finite(self.ci95), "count": self.count}
 
 
 @dataclass(frozen=True)
@@ -42,6 +65,7 @@ class Report:
         description: of the tasks, in prose.
         tasks_digest: checksum of the tasks; equal digests are the same tasks.
         values: float64 [episodes], the measure of each task.
+        further: what the method measures beside it (`Method.further`), by name.
     """
 
     measure: str
@@ -63,6 +87,7 @@ class Report:
     description: str
     tasks_digest: str
     values: Tensor = field(repr=False, compare=False)
+    further: dict[str, Further] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Json]:
         """What `--json` prints: the measure by its name and all else but the values of tasks.
@@ -82,6 +107,7 @@ class Report:
             "seed": self.seed,
             "transductive": self.transductive,
             "measure": self.measure,
+            "further": {name: more.as_dict() for name, more in self.further.items()},
             "wall_seconds": round(self.wall_seconds, 3),
             "threads": self.threads,
             "device": self.device,
@@ -95,16 +121,23 @@ class Report:
         return json.dumps(self.as_dict(), indent=2, allow_nan=False)
 
     def __str__(self) -> str:
-        unit = measure_by_name(self.measure).unit
-        digits = 2 if unit == "%" else 4
-        half = "?" if math.isnan(self.ci95) else f"{self.ci95:.{digits}f}"
         tasks = f"{self.shot}-shot regression" if self.way == 0 else f"{_count(self.way)}-way {_count(self.shot)}-shot"
         mode = "transductive" if self.transductive else "non-transductive"
         return (
-            f"{self.method}: {self.measure} {self.value:.{digits}f} +- {half}{' ' + unit if unit else ''} "
+            f"{self.method}: {in_words(self.measure, self.value, self.ci95)} "
             f"({self.episodes} {tasks} tasks of {self.data} {self.split}, seed {self.seed}, {mode}, "
             f"{self.wall_seconds:.1f} s)"
+        ) + "".join(
+            f"\n  {in_words(name, more.mean, more.ci95)} ({more.count} tasks)" for name, more in self.further.items()
         )
+
+
+def in_words(name: str, mean: float, ci95: float) -> str:
+    """A measure with its interval; what is called an accuracy is in percent."""
+    unit = next((measure.unit for known, measure in MEASURES.items() if known in name), "")
+    digits = 2 if unit == "%" else 4
+    half = "?" if math.isnan(ci95) else f"{ci95:.{digits}f}"
+    return f"{name} {mean:.{digits}f} +- {half}{' ' + unit if unit else ''}"
 
 
 def finite(value: float) -> float | None:

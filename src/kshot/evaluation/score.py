@@ -7,7 +7,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -30,10 +30,12 @@ class Scores:
     Attributes:
         values: float64 [n], the measure of each task, on the CPU.
         digest: checksum of the classes and query targets of these tasks, in order: equal for the same tasks.
+        further: what the method measures beside it, float64 on the CPU, of the tasks that have it.
     """
 
     values: Tensor
     digest: str
+    further: dict[str, Tensor] = field(default_factory=dict)
 
 
 @contextmanager
@@ -85,6 +87,7 @@ def score_tasks(
     indices: Sequence[int],
     *,
     transductive: bool = False,
+    further: bool = False,
     batch: int | None = None,
     device: torch.device | str = "cpu",
     max_seconds: float | None = None,
@@ -94,6 +97,7 @@ def score_tasks(
 
     Args:
         transductive: the queries of a task are seen together (only methods that say so).
+        further: also what the method measures beside it (`Method.further`).
         batch: tasks computed at once; by default as many as hold 4,000 examples, on a processor 400 small pictures.
         max_seconds: stop after this time; at least one batch is computed.
         on_chunk: called with the number of tasks done so far.
@@ -108,19 +112,28 @@ def score_tasks(
     keep_memory()
     measure = measure_by_name(source.measure).function
     values: list[Tensor] = []
+    beside: dict[str, list[Tensor]] = {}
     labels = Labels(1 if max_seconds is not None else UNREAD)
     done, start = 0, time.monotonic()
     with evaluating(method):
         for piece in chunks(source, indices, batch, device):
             tasks = source.batch(piece).to(device)
             values.append(measure(predictions(method, tasks, transductive), tasks.yq))
+            for name, more in (method.further(tasks) if further else {}).items():
+                beside.setdefault(name, []).append(more.double())
             labels.add(tasks)
             done += len(piece)
             if on_chunk is not None:
                 on_chunk(done)
             if max_seconds is not None and time.monotonic() - start > max_seconds:
                 break
-    return Scores(torch.cat(values).cpu(), labels.digest())
+    return Scores(torch.cat(values).cpu(), labels.digest(), {n: present(torch.cat(v)) for n, v in beside.items()})
+
+
+def present(values: Tensor) -> Tensor:
+    """Those that are not NaN, on the CPU."""
+    values = values.cpu()
+    return values[~values.isnan()]
 
 
 class Labels:

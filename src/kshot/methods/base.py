@@ -77,6 +77,13 @@ class Method(nn.Module):
         output = self.predict(state, tasks.xq, transductive=self.about.transductive)
         return query_loss(output, tasks.yq)
 
+    def further(self, tasks: Tasks) -> dict[str, Tensor]:
+        """What an evaluation reports beside the source's measure: values [T] by name, NaN where a task has none.
+
+        Accuracies are in percent. Called in evaluation mode without gradients; queries do not see each other.
+        """
+        return {}
+
     def meta_step(self, tasks: Tasks) -> dict[str, Tensor]:
         """Fill `.grad` of the meta-parameters from a batch of tasks; returns the measures (with "loss")."""
         loss_of = self.program("meta_loss", self.meta_loss) if self.compiled else self.meta_loss
