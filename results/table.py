@@ -1,12 +1,24 @@
-"""Write results/README.md from the records beside this file: python results/table.py"""
+"""Write every table that is made from the records beside this file: python results/table.py
+
+That is results/README.md (all records), docs/methods/README.md (the methods side by side) and the section "Measured"
+of each method's page. Figures of the papers come from published.toml; they are never computed with.
+"""
 
 from __future__ import annotations
 
 import json
+import re
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from kshot.methods import METHODS
+
 HERE = Path(__file__).resolve().parent
+METHOD_PAGES = HERE.parent / "docs" / "methods"
+PUBLISHED: dict[str, Any] = tomllib.loads((HERE / "published.toml").read_text(encoding="utf-8"))
+Record = dict[str, Any]
 HEAD = """# Results
 
 Made by `python results/table.py` from the records in this folder, which `kshot evaluate --record` wrote; a record holds
@@ -14,47 +26,156 @@ the complete configuration of its training (`config`), the command that measured
 Intervals are 95 % over tasks, of one training. "queries" is for each class (for each curve); "all together" means
 transductive: the queries of a task share their batch normalisation. Training times are wall times.
 
-| method | trained on | tested on | task | queries | all together | result | tasks | steps | minutes | record |
-|---|---|---|---|---|---|---|---|---|---|---|
 """
+COLUMNS = ("method", "trained on", "tested on", "task", "queries", "all together", "result")
+COSTS = ("tasks", "steps", "minutes", "threads", "record")
 
 
-def measured(record: dict[str, Any]) -> str:
-    """The measure with its interval."""
-    if "accuracy" in record:
-        return f"{record['accuracy']:.2f} ± {record['ci95']:.2f} %"
-    return f"mse {record['mse']:.3f} ± {record['ci95']:.3f}"
+def records() -> dict[str, Record]:
+    """Every record by the name of its file; comparisons of two methods lie in a folder of their own."""
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(HERE.glob("*.json"))}
 
 
-def row(path: Path) -> str:
-    """One line of the table."""
-    record = json.loads(path.read_text())
-    config = record["config"] or {}
-    trained = config.get("data", {}).get("spec", "nothing")
+def lines(head: tuple[str, ...], rows: list[list[str]]) -> str:
+    """A table."""
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in (list(head), ["---"] * len(head), *rows))
+
+
+def number(mean: float, ci95: float, name: str) -> str:
+    """A measure with its interval; accuracies are in percent."""
+    if "accuracy" in name:
+        return f"{mean:.2f} ± {ci95:.2f} %"
+    return f"{name} {mean:.3f} ± {ci95:.3f}"
+
+
+def measured(record: Record) -> str:
+    """The measure of a record."""
+    name = record.get("measure") or ("accuracy" if "accuracy" in record else "mse")
+    return number(record[name], record["ci95"], name)
+
+
+def data_of(record: Record) -> str:
+    """The data that a record is of, as one names it for --data."""
+    return str(record["data"])
+
+
+def steps_of(record: Record) -> int | None:
+    """Inner steps at the evaluation, where a method has them."""
+    return ((record["config"] or {}).get("options") or {}).get("eval_steps")
+
+
+def task_of(record: Record) -> str:
+    """Way and shot."""
     way = f"{record['way']}-way " if record["way"] else ""
+    return f"{way}{record['shot']}-shot"
+
+
+def cells(stem: str, record: Record) -> list[str]:
+    """What COLUMNS and COSTS name."""
+    config = record["config"] or {}
     within = " within groups" if "within" in str(record.get("description", "")) else ""
-    steps = config.get("options", {}).get("eval_steps")
-    name = record["method"] + (f" ({steps} steps)" if steps else "")
-    cells = [
-        name,
-        trained,
+    steps = steps_of(record)
+    return [
+        record["method"] + (f" ({steps} steps)" if steps else ""),
+        config.get("data", {}).get("spec", "nothing"),
         f"{record['data']} {record['split']}{within}",
-        f"{way}{record['shot']}-shot",
+        task_of(record),
         str(record["query"]),
         "yes" if record["transductive"] else "no",
         measured(record),
         str(record["episodes"]),
         str(record["train_steps"] or 0),
         f"{(record['train_seconds'] or 0) / 60:.1f}",
-        f"[{path.stem}]({path.name})",
+        str(record["threads"]),
+        f"[{stem}]({stem}.json)",
     ]
-    return "| " + " | ".join(cells) + " |\n"
 
 
-def page() -> str:
-    """results/README.md as it should be."""
-    return HEAD + "".join(row(path) for path in sorted(HERE.glob("*.json")))
+def all_records() -> str:
+    """results/README.md."""
+    return HEAD + lines(COLUMNS + COSTS, [cells(stem, record) for stem, record in records().items()])
+
+
+def paper_figure(method: str, record: Record) -> str:
+    """What the paper reports of the same data, task and mode; "-" if it does not, or it could not be checked."""
+    for figure in PUBLISHED.get(method, {}).get("figures", ()):
+        same = figure["data"] == data_of(record) and figure.get("way", 0) == record["way"]
+        same &= figure.get("shot") == record["shot"] and figure.get("transductive", False) == record["transductive"]
+        if same and figure.get("steps") in (None, steps_of(record)):
+            return str(figure["value"])
+    return "-"
+
+
+def instances(method: str, record: Record) -> Iterator[list[str]]:
+    """What a record holds beside its measure, with the paper's figure by instance."""
+    told = {f.get("instance"): f["value"] for f in PUBLISHED.get(method, {}).get("figures", ()) if "instance" in f}
+    for name, more in (record.get("further") or {}).items():
+        found = re.search(r"(\d+)", name)
+        paper = told.get(int(found[1]), "-") if found and "instance" in name else "-"
+        yield [name.replace("_", " "), number(more["mean"], more["ci95"], name), str(more["count"]), paper]
+
+
+def measured_section(method: str) -> str:
+    """The tables of a method's page."""
+    own = {stem: record for stem, record in records().items() if record["method"] == method}
+    if not own:
+        return "No record yet.\n"
+    head = ("trained on", *COLUMNS[2:], "paper", *COSTS)
+    rows = []
+    for stem, record in own.items():
+        row = cells(stem, record)
+        rows.append([row[1], *row[2:7], paper_figure(method, record), *row[7:11], f"`results/{stem}.json`"])
+    text = lines(head, rows)
+    for stem, record in own.items():
+        if more := list(instances(method, record)):
+            text += f"\nBeside it, in `{stem}`:\n\n" + lines(("measure", "result", "tasks", "paper"), more)
+    if method in PUBLISHED:
+        text += f"\nPaper: {PUBLISHED[method]['paper']}.\n"
+    return text
+
+
+def side_by_side() -> str:
+    """All methods on the one task that most of them were published on."""
+    found, rows = records(), []
+    for name, method in METHODS.items():
+        alone = found.get(f"{name}-omniglot-random-5w1s")
+        together = found.get(f"{name}-omniglot-random-5w1s-transductive")
+        known = alone or together
+        if known is None:
+            rows.append([f"[{name}]({name}.md)", method.about.title, "-", "-", "-", "see its page", ""])
+            continue
+        figures = [paper_figure(name, known | {"transductive": mode}) for mode in (False, True)]
+        rows.append(
+            [
+                f"[{name}]({name}.md)",
+                method.about.title,
+                measured(alone) if alone else "-",
+                measured(together) if together else "-",
+                " / ".join("-" if f == "-" else f for f in figures) if any(f != "-" for f in figures) else "-",
+                f"{(known['train_seconds'] or 0) / 60:.1f}",
+                str(known["threads"]),
+            ]
+        )
+    head = ("name", "method", "ours", "ours, all together", "paper (alone / all together)", "minutes", "threads")
+    return lines(head, rows)
+
+
+def fill(text: str, marker: str, table: str) -> str:
+    """text with the table between `<!-- marker -->` and `<!-- /results -->`."""
+    pattern = rf"(<!-- {re.escape(marker)} -->\n).*?(<!-- /results -->)"
+    return re.sub(pattern, lambda m: f"{m[1]}\n{table}\n{m[2]}", text, count=1, flags=re.DOTALL)
+
+
+def pages() -> dict[Path, str]:
+    """Every page with a table of records, as it should be."""
+    made = {HERE / "README.md": all_records()}
+    for page in sorted(METHOD_PAGES.glob("*.md")):
+        text = page.read_text(encoding="utf-8")
+        marker = "results" if page.stem == "README" else f"results:{page.stem}"
+        made[page] = fill(text, marker, side_by_side() if page.stem == "README" else measured_section(page.stem))
+    return made
 
 
 if __name__ == "__main__":
-    (HERE / "README.md").write_text(page())
+    for path, text in pages().items():
+        path.write_text(text, encoding="utf-8")

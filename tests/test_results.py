@@ -5,8 +5,11 @@ from __future__ import annotations
 import importlib.util
 import json
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+
+from kshot.methods import METHODS
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 RECORDS = sorted(RESULTS.glob("*.json"))
@@ -39,10 +42,24 @@ def test_a_record_says_everything(path: Path) -> None:
     assert record["commit"]
 
 
-def test_the_table_is_made_from_the_records() -> None:
+def table() -> ModuleType:
+    """results/table.py."""
     spec = importlib.util.spec_from_file_location("table", RESULTS / "table.py")
     assert spec is not None
     assert spec.loader is not None
-    table = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(table)
-    assert (RESULTS / "README.md").read_text() == table.page(), "run: python results/table.py"
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_tables_are_made_from_the_records() -> None:
+    for path, text in table().pages().items():
+        assert path.read_text(encoding="utf-8") == text, f"{path.name}: run python results/table.py"
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_has_a_page_with_its_results(name: str) -> None:
+    page = (RESULTS.parent / "docs" / "methods" / f"{name}.md").read_text(encoding="utf-8")
+    assert f"<!-- results:{name} -->" in page
+    assert "<!-- /results -->" in page
+    assert "kshot train " + name in page or not METHODS[name].about.meta_trained
