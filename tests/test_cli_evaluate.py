@@ -15,7 +15,7 @@ PROMISED = {"accuracy", "ci95", "episodes", "way", "shot", "split", "seed", "tra
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("runs")
-    return {name: trained(folder / name, method=name) for name in ("protonet", "maml")}
+    return {name: trained(folder / name, method=name) for name in ("protonet", "maml", "siamese")}
 
 
 def test_a_report_has_all_that_belongs_to_a_number(runs: dict[str, Path]) -> None:
@@ -72,6 +72,16 @@ def test_a_record_says_how_to_measure_it_again(runs: dict[str, Path], tmp_path: 
     assert record["train_steps"] == 4
     assert record["config"]["method"] == "protonet"
     assert {"train_seconds", "command", "versions", "commit", "device", "threads"} <= set(record)
+
+
+def test_what_a_method_measures_beside_is_printed_and_recorded(runs: dict[str, Path], tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    further = document("evaluate", runs["siamese"], "--episodes", "3", "--record", path)["further"]
+    assert further.keys() == {"verification_accuracy"}
+    assert further["verification_accuracy"]["count"] == 3
+    assert 0 <= further["verification_accuracy"]["mean"] <= 100
+    assert json.loads(path.read_text())["further"] == further
+    assert "\n  verification_accuracy " in fine("evaluate", runs["siamese"], "--episodes", "3").stdout
 
 
 def test_a_run_can_be_measured_with_other_options(runs: dict[str, Path]) -> None:

@@ -85,6 +85,12 @@ def test_a_record_holds_what_was_measured_and_how(tmp_path: Path) -> None:
         write_record(path, report, extra={"seed": 3})
 
 
+@pytest.mark.parametrize("program", ["/usr/bin/kshot", "/x/site-packages/kshot/__main__.py"])
+def test_the_command_is_as_one_types_it(program: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", [program, "evaluate", "my run"])
+    assert records.running_command() == "kshot evaluate 'my run'"
+
+
 def test_the_commit_is_that_of_the_source_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def git(*arguments: str) -> str:
         who = ("-c", "user.name=a", "-c", "user.email=a@b.c")

@@ -11,17 +11,31 @@ from torch import nn
 
 from ..errors import UserError, unknown
 from .conv4 import Conv4, Conv4Strided
+from .conv4_maps import Conv4Maps
+from .koch import Koch
 from .mlp import MLP
 from .resnet12 import ResNet12
 
 BACKBONES: dict[str, Callable[..., nn.Module]] = {
     "conv4": Conv4,
     "conv4-strided": Conv4Strided,
+    "conv4-maps": Conv4Maps,
+    "koch": Koch,
     "resnet12": ResNet12,
     "mlp": MLP,
 }
 
-__all__ = ["BACKBONES", "MLP", "Conv4", "Conv4Strided", "ResNet12", "build_backbone", "feature_size"]
+__all__ = [
+    "BACKBONES",
+    "MLP",
+    "Conv4",
+    "Conv4Maps",
+    "Conv4Strided",
+    "Koch",
+    "ResNet12",
+    "build_backbone",
+    "feature_size",
+]
 
 
 def build_backbone(name: str, input_shape: tuple[int, ...], *, seed: int = 0, **options: object) -> nn.Module:

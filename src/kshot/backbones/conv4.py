@@ -20,21 +20,23 @@ class PoolBlock(nn.Module):
     bias: the normalisation would remove it. With running statistics, normalising is part of the convolution.
     """
 
-    def __init__(self, inputs: int, filters: int) -> None:
+    def __init__(self, inputs: int, filters: int, padding: int = 1) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(inputs, filters, 3, padding=1, bias=False, device="meta")
+        self.conv = nn.Conv2d(inputs, filters, 3, padding=padding, bias=False, device="meta")
         self.norm = nn.BatchNorm2d(filters, device="meta")
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, C, H, W] -> [B, F, H // 2, W // 2]."""
+        """[B, C, H, W] -> [B, F, H // 2, W // 2] (of H - 2 and W - 2 without padding)."""
         scale, shift = self.norm.weight, self.norm.bias
         if not uses_batch(self.norm):
             slope = scale * torch.rsqrt(self.norm.running_var + self.norm.eps)  # type: ignore[operator,arg-type]
             offset = shift - self.norm.running_mean * slope  # type: ignore[operator]
-            y = F.conv2d(x, self.conv.weight * slope[:, None, None, None], offset, padding=1)  # [B, F, H, W]
+            y = F.conv2d(
+                x, self.conv.weight * slope[:, None, None, None], offset, padding=self.conv.padding
+            )  # [B, F, H, W]
             return F.relu(maxima(y), inplace=not torch.is_grad_enabled())
         sign = torch.where(scale < 0, -1.0, 1.0).to(scale.dtype)  # [F]
-        y = F.conv2d(x, self.conv.weight * sign[:, None, None, None], padding=1)  # [B, F, H, W]
+        y = F.conv2d(x, self.conv.weight * sign[:, None, None, None], padding=self.conv.padding)  # [B, F, H, W]
         largest, mean, variance = pooled_moments(y)
         note_moments(self.norm, mean.detach() * sign, variance.detach(), y.numel() // y.shape[1])
         slope = scale * sign * torch.rsqrt(variance + self.norm.eps)  # [F], not negative
@@ -86,16 +88,16 @@ class Conv4(nn.Module):
         return self.blocks(x).flatten(1)
 
 
-class StridedBlock(nn.Module):
-    """3x3 convolution of stride 2, batch norm, ReLU."""
+class ConvBlock(nn.Module):
+    """3x3 convolution, batch norm, ReLU."""
 
-    def __init__(self, inputs: int, filters: int) -> None:
+    def __init__(self, inputs: int, filters: int, stride: int = 1) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(inputs, filters, 3, stride=2, padding=1, bias=False, device="meta")
+        self.conv = nn.Conv2d(inputs, filters, 3, stride=stride, padding=1, bias=False, device="meta")
         self.norm = nn.BatchNorm2d(filters, device="meta")
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, C, H, W] -> [B, F, ceil(H / 2), ceil(W / 2)]."""
+        """[B, C, H, W] -> [B, F, ceil(H / stride), ceil(W / stride)]."""
         return F.relu(self.norm(self.conv(x)))
 
 
@@ -114,7 +116,7 @@ class Conv4Strided(nn.Module):
     ) -> None:
         super().__init__()
         channels, height, width = picture_shape("conv4-strided", input_shape, least=2)
-        self.blocks = nn.Sequential(*(StridedBlock(channels if i == 0 else filters, filters) for i in range(4)))
+        self.blocks = nn.Sequential(*(ConvBlock(channels if i == 0 else filters, filters, stride=2) for i in range(4)))
         self.mean = mean
         self.out_features = filters if mean else filters * -(-height // 16) * -(-width // 16)
         initialise(self, seed, xavier=True)

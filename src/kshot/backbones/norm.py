@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -26,3 +28,10 @@ def use_batch_statistics(net: nn.Module) -> None:
         for name, child in list(parent.named_children()):
             if isinstance(child, _BatchNorm):
                 setattr(parent, name, BatchStatistics(child))
+
+
+def with_batch_statistics(net: nn.Module) -> nn.Module:
+    """A twin of a module, with the same parameters, whose batch norm uses the statistics of the batch at hand alone."""
+    twin = copy.deepcopy(net, {id(p): p for p in net.parameters()})
+    use_batch_statistics(twin)
+    return twin

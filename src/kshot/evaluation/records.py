@@ -67,7 +67,9 @@ def write_record(
 
 def running_command() -> str:
     """The command line of this process, with the bare name of the program."""
-    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    program = Path(sys.argv[0])
+    name = program.parent.name if program.name == "__main__.py" else program.name  # python -m kshot
+    return shlex.join([name, *sys.argv[1:]])
 
 
 def commit() -> str | None:

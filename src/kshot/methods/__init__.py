@@ -12,10 +12,13 @@ from ..tasks.source import TaskSpec
 from .base import About, Method
 from .maml import FOMAML, MAML
 from .matching import Matching
+from .matching_fce import MatchingFCE
 from .nearest import Hausdorff, Nearest
 from .pretrained import Pretrained
 from .protonet import ProtoNet
+from .relation import Relation
 from .reptile import Reptile
+from .siamese import Siamese
 
 METHODS: dict[str, type[Method]] = {
     "nearest": Nearest,
@@ -26,6 +29,9 @@ METHODS: dict[str, type[Method]] = {
     "maml": MAML,
     "fomaml": FOMAML,
     "reptile": Reptile,
+    "siamese": Siamese,
+    "matching-fce": MatchingFCE,
+    "relation": Relation,
 }
 
 __all__ = [
@@ -35,11 +41,14 @@ __all__ = [
     "About",
     "Hausdorff",
     "Matching",
+    "MatchingFCE",
     "Method",
     "Nearest",
     "Pretrained",
     "ProtoNet",
+    "Relation",
     "Reptile",
+    "Siamese",
     "build_method",
     "method_class",
     "method_options",

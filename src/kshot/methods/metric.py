@@ -38,7 +38,7 @@ class MetricMethod(Method):
 
     def embed(self, x: Tensor) -> Tensor:
         """f of every input: [T, P, ...] -> [T, P, D]."""
-        flat, dtype = x.flatten(0, 1), next(self.backbone.parameters()).dtype
+        flat, dtype = x.flatten(0, 1), next(self.parameters()).dtype
         at_once = len(flat)
         if not (self.training or torch.is_grad_enabled() or x.is_cuda):
             at_once = max(1, PIXELS // math.prod(x.shape[3:]))
