@@ -37,7 +37,7 @@ def load_arrays(
     check_size(size)
     arrays = _read(path)
     x, y = (_pick(path, arrays, names) for names in (PICTURES, LABELS))
-    pixels = _pixels(path, x)  # [M, C, H, W]
+    pixels = as_pixels(str(path), x)  # [M, C, H, W]
     labels = _labels(path, y)
     if len(pixels) != len(labels):
         raise UserError(f"{path} has {len(pixels)} pictures but {len(labels)} labels; expected one label a picture")
@@ -92,25 +92,30 @@ def _pick(path: Path, arrays: dict[str, np.ndarray], names: tuple[str, ...]) -> 
     return arrays[present[0]]
 
 
-def _pixels(path: Path, x: np.ndarray) -> Tensor:
-    """Pictures as uint8 [M, C, H, W]."""
+def as_pixels(where: str, x: np.ndarray) -> Tensor:
+    """Pictures as uint8 [M, C, H, W].
+
+    Args:
+        where: what messages call the place of the pictures.
+        x: see SHAPES; whole numbers 0..255, numbers 0..1, or truth values.
+    """
     if x.ndim == 3:
         x = x[:, None]  # [M, 1, H, W]
     elif x.ndim == 4 and x.shape[1] not in (1, 3) and x.shape[3] in (1, 3):
         x = x.transpose(0, 3, 1, 2)  # [M, C, H, W]
     if x.ndim != 4 or x.shape[1] not in (1, 3) or 0 in x.shape:
-        raise UserError(f"the pictures in {path} have the shape {list(x.shape)}; expected {SHAPES}, none of them 0")
+        raise UserError(f"the pictures in {where} have the shape {list(x.shape)}; expected {SHAPES}, none of them 0")
     if x.dtype == bool:
         x = x.astype(np.uint8) * 255
     elif x.dtype != np.uint8:
         if x.dtype.kind not in "iuf":
             raise UserError(
-                f"the pictures in {path} are of type {x.dtype}; expected whole numbers 0..255 or numbers 0..1"
+                f"the pictures in {where} are of type {x.dtype}; expected whole numbers 0..255 or numbers 0..1"
             )
         low, high, top = x.min(), x.max(), 1 if x.dtype.kind == "f" else 255
         if not (low >= 0 and high <= top):  # also where there are NaNs
             raise UserError(
-                f"the pictures in {path} are {x.dtype} from {low} to {high}; expected 0 to {top}: "
+                f"the pictures in {where} are {x.dtype} from {low} to {high}; expected 0 to {top}: "
                 f"{'divide them by their largest value' if top == 1 else 'scale them'} or save them as uint8"
             )
         x = (np.floor(x * 255.0 + 0.5) if top == 1 else x).astype(np.uint8)

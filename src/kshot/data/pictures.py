@@ -51,7 +51,7 @@ def read_picture(path: Path, file: IO[bytes] | None = None) -> Image:
                 width, height = picture.size
                 if width * height > MAX_PIXELS:
                     raise Image.DecompressionBombError(f"{width} x {height} pixels")
-                return _plain(ImageOps.exif_transpose(picture))
+                return plain(ImageOps.exif_transpose(picture))
         except Image.DecompressionBombError as e:
             raise UserError(
                 f"{path} is too large ({e}); at most {MAX_PIXELS:,} pixels are read: make it smaller"
@@ -64,7 +64,7 @@ def read_picture(path: Path, file: IO[bytes] | None = None) -> Image:
             raise UserError(f"{path} is damaged or truncated ({e}): replace it or delete it") from e
 
 
-def _plain(picture: Image) -> Image:
+def plain(picture: Image) -> Image:
     """A decoded picture in mode L or RGB with 8 bits a channel."""
     from PIL import Image
 
