@@ -17,13 +17,13 @@ KERNELS, FILTERS = (10, 7, 4, 4), (64, 128, 128, 256)
 
 
 class Koch(nn.Module):
-    """Four convolutions (64 of 10x10, 128 of 7x7, 128 of 4x4, 256 of 4x4) with pooling, and a sigmoid layer.
+    """Koch et al. 2015: convolutions of 64 10x10, 128 7x7, 128 4x4 and 256 4x4 filters with pooling, a sigmoid layer.
 
     Args:
         input_shape: (C, H, W), sides of at least 65 pixels; the paper's are 105.
         units: of the last layer.
-        init: scaled to the fan-in; or the paper's normal numbers, with which the last layer saturates (weights of
-            deviation 0.2 on 9,216 inputs) and hardly learns.
+        init: scaled to the fan-in; or the paper's normal numbers, with which the last layer saturates at 105
+            pixels (weights of deviation 0.2 on 9,216 inputs): little of a gradient passes it.
         seed: of the weights.
     """
 

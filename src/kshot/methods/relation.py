@@ -91,7 +91,7 @@ class Relation(MetricMethod):
     Args:
         combine: what the maps of a class with K > 1 examples are: their sum (the paper's) or their mean, which does not
             depend on K.
-        hidden: units of the relation module's last hidden layer.
+        hidden_units: of the relation module's last hidden layer.
         start: what the relation module's first filters see before training: the difference of the two maps, from which
             it learns to compare at once; or independent random sums of both (the paper's), which stay at the same score
             for every class for a long time.
@@ -111,14 +111,14 @@ class Relation(MetricMethod):
         *,
         input_shape: tuple[int, ...],
         combine: Literal["sum", "mean"] = "sum",
-        hidden: int = 8,
+        hidden_units: int = 8,
         start: Literal["difference", "independent"] = "difference",
         seed: int = 0,
     ) -> None:
         super().__init__(backbone)
         self.combine = combine
         self.map_shape = getattr(backbone, "map_shape", None) or (feature_size(backbone, input_shape), 1, 1)
-        self.relation = RelationModule(self.map_shape, hidden, start == "difference", seed + 1)
+        self.relation = RelationModule(self.map_shape, hidden_units, start == "difference", seed + 1)
 
     def class_maps(self, support: Embedded) -> Tensor:
         """The maps of each class: [T, N, C, H, W]."""
