@@ -15,6 +15,7 @@ SMALL = {
     "pretrained": {"eval_steps": 3},
     "maml": {"inner_steps": 2, "eval_steps": 2, "engine": "vmap"},
     "fomaml": {"inner_steps": 2, "eval_steps": 2, "engine": "vmap"},
+    "distilled": {"teacher": "runs/teacher"},
     "reptile": {"inner_steps": 2, "eval_steps": 3, "inner_batch": 4, "inner_lr": 1e-2, "engine": "vmap"},
 }
 
@@ -43,7 +44,13 @@ def small_method(name: str, way: int = WAY, **options: object) -> Method:
     """A method of the registry on 16-pixel pictures, in double precision and evaluation mode."""
     backbone = {"backbone_options": {"filters": 4}} if "backbone" in METHODS[name].__init__.__annotations__ else {}
     spec = TaskSpec(SHAPE, way, 20)
-    return build_method(name, spec, **backbone, **{**SMALL.get(name, {}), **options}).double().eval()
+    return equipped(build_method(name, spec, **backbone, **{**SMALL.get(name, {}), **options}).double().eval())
+
+
+def equipped(method: Method) -> Method:
+    """The method with all that its training needs: any run that it asks for is a small embedding."""
+    method.equip(lambda run: small_method("embedding"))
+    return method
 
 
 def outputs(method: Method, tasks: Tasks, **mode: bool) -> torch.Tensor:

@@ -16,7 +16,8 @@ from kshot.methods import METHODS
 
 def test_help_names_every_command_in_the_order_of_use() -> None:
     text = fine("--help").stdout
-    places = [text.index(f" {name} ") for name in ("run", "train", "evaluate", "predict", "compare", "list", "version")]
+    names = ("run", "train", "evaluate", "predict", "compare", "fits", "list", "version")
+    places = [text.index(f" {name} ") for name in names]
     assert places == sorted(places)
     assert fine().stdout.strip() == text.strip()
 

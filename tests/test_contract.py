@@ -14,7 +14,7 @@ from kshot.methods import METHODS, build_method, method_options
 from kshot.tasks import CurveTasks, Tasks
 from support import WAY, image_tasks, outputs, small_method
 
-CLASSIFIERS = sorted(METHODS)
+CLASSIFIERS = sorted(n for n, m in METHODS.items() if "classes" in m.about.targets)
 TRAINED = [n for n in CLASSIFIERS if METHODS[n].about.meta_trained]
 REGRESSORS = sorted(n for n, m in METHODS.items() if "regression" in m.about.targets)
 

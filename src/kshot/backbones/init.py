@@ -27,6 +27,8 @@ def initialise(module: nn.Module, seed: int, *, xavier: bool = False) -> None:
         elif isinstance(part, nn.modules.batchnorm._BatchNorm):
             part.reset_running_stats()
             part.reset_parameters()
+        elif isinstance(part, nn.LayerNorm):
+            part.reset_parameters()
 
 
 def linear(inputs: int, outputs: int, seed: int) -> nn.Linear:

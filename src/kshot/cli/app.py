@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from .evaluate import compare_command, evaluate_command
+from .fits import fits_command
 from .group import RootGroup
 from .listing import list_command
 from .predict import predict_command
@@ -45,6 +46,7 @@ app.add_typer(
 app.command("evaluate")(evaluate_command())
 app.command("predict")(predict_command())
 app.command("compare")(compare_command())
+app.command("fits")(fits_command())
 app.command("list")(list_command)
 
 

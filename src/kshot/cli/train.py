@@ -67,9 +67,10 @@ def train_command(name: str) -> Callable[..., None]:
     from ..methods import METHODS
 
     about = METHODS[name].about
+    tasks = "glyphs --way 5 --shot 1" if "classes" in about.targets else "sinusoid --shot 10"
     doc = (
         f"{about.title[0].upper()}{about.title[1:]} ({about.source}): {about.idea}.\n\n"
-        f"Example: kshot train {name} --data glyphs --way 5 --shot 1 --steps 500 --out runs/{name}"
+        f"Example: kshot train {name} --data {tasks} --steps 500 --out runs/{name}"
     )
     own = method_flags(name)
 

@@ -57,9 +57,9 @@ def look() -> Iterator[None]:
 class Curve:
     """One line of a chart: points (x, y), with y +- spread as a band when there is one."""
 
-    x: Sequence[float]
-    y: Sequence[float]
-    spread: Sequence[float] | None = None
+    x: Sequence[float] | Tensor
+    y: Sequence[float] | Tensor
+    spread: Sequence[float] | Tensor | None = None
 
 
 def _style(i: int) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def _panels(columns: int, width: float, height: float, **options: Any) -> tuple[
     return figure, list(axes[0])
 
 
-def draw_curves(ax: Axes, curves: Mapping[str, Curve], *, markers: bool = False) -> None:
+def draw_curves(ax: Axes, curves: Mapping[str, Curve], *, markers: bool = False, legend: bool = True) -> None:
     """The curves with their names, each in its own colour, line style and (with few points) marker."""
     for i, (name, curve) in enumerate(curves.items()):
         marker: dict[str, Any] = {"marker": MARKERS[i % len(MARKERS)], "markersize": 5} if markers else {}
@@ -83,7 +83,8 @@ def draw_curves(ax: Axes, curves: Mapping[str, Curve], *, markers: bool = False)
             low = [y - s for y, s in zip(curve.y, curve.spread)]
             high = [y + s for y, s in zip(curve.y, curve.spread)]
             ax.fill_between(curve.x, low, high, color=COLOURS[i % len(COLOURS)], alpha=0.18, linewidth=0)
-    ax.legend()
+    if legend:
+        ax.legend()
 
 
 def learning_curves(curves: Mapping[str, Curve], *, x: str = "minutes of training", y: str) -> Figure:
@@ -150,4 +151,36 @@ def sine_fits(fits: Mapping[str, CurveFit]) -> Figure:
         axes[0].set_ylabel("y")
         handles, labels = axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=3)
+        return figure
+
+
+@dataclass(frozen=True)
+class CurveTask:
+    """One regression task and what several methods make of it.
+
+    Attributes:
+        x, y: the true curve, [P].
+        points: support inputs and targets, [S, 2].
+        fits: by name, the prediction [P] and the half-width of its band [P], if any.
+    """
+
+    x: Tensor
+    y: Tensor
+    points: Tensor
+    fits: Mapping[str, tuple[Tensor, Tensor | None]]
+
+
+def fits_together(tasks: Sequence[CurveTask]) -> Figure:
+    """All methods on each curve, curves side by side: grey is the truth, dots are the examples."""
+    with look():
+        figure, axes = _panels(len(tasks), 3.3 * len(tasks), 3.0, sharey=True)
+        for ax, task in zip(axes, tasks):
+            ax.plot(task.x, task.y, color=INK, linewidth=5, alpha=0.22, label="true curve", solid_capstyle="round")
+            curves = {name: Curve(task.x, y, band) for name, (y, band) in task.fits.items()}
+            draw_curves(ax, curves, legend=False)
+            ax.plot(task.points[:, 0], task.points[:, 1], "o", color=INK, markersize=6, label="examples")
+            ax.set_xlabel("x")
+        axes[0].set_ylabel("y")
+        handles, labels = axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)))
         return figure

@@ -9,13 +9,18 @@ from torch import nn
 from ..backbones import build_backbone
 from ..errors import UserError, unknown
 from ..tasks.source import TaskSpec
+from .attention import Attention
 from .base import About, Method
+from .cnp import CNP
+from .distilled import Distilled
+from .embedding import Embedding
 from .maml import FOMAML, MAML
 from .matching import Matching
 from .matching_fce import MatchingFCE
 from .nearest import Hausdorff, Nearest
 from .pretrained import Pretrained
 from .protonet import ProtoNet
+from .r2d2 import R2D2
 from .relation import Relation
 from .reptile import Reptile
 from .siamese import Siamese
@@ -32,13 +37,23 @@ METHODS: dict[str, type[Method]] = {
     "siamese": Siamese,
     "matching-fce": MatchingFCE,
     "relation": Relation,
+    "r2d2": R2D2,
+    "embedding": Embedding,
+    "distilled": Distilled,
+    "cnp": CNP,
+    "attention": Attention,
 }
 
 __all__ = [
+    "CNP",
     "FOMAML",
     "MAML",
     "METHODS",
+    "R2D2",
     "About",
+    "Attention",
+    "Distilled",
+    "Embedding",
     "Hausdorff",
     "Matching",
     "MatchingFCE",

@@ -59,6 +59,9 @@ class Method(nn.Module):
     def tune(self, tasks: Tasks) -> None:
         """Choose, by measuring on some tasks, what was left to be chosen; called before the first step."""
 
+    def equip(self, load: Callable[[str], Method]) -> None:
+        """Take what the training needs from other runs; `load` reads one. Called before the first step."""
+
     def adapt(self, xs: Tensor, ys: Tensor, way: int) -> Any:
         """Learn from the support sets xs [T, S, ...], ys [T, S] of `way` classes (0 for regression): the state."""
         raise NotImplementedError

@@ -27,7 +27,7 @@ MARGIN = 1.2  # compiling has to save so many times what it costs
 
 
 def prepare(method: Method, source: TaskSource, settings: Settings, before: dict[str, Any]) -> Settings:
-    """Make a method ready for a training, in place: its device, its engine, and compiled if that pays.
+    """Make a method ready for a training, in place: its device, other runs, its engine, and compiled if that pays.
 
     Args:
         before: config.yaml of the run that goes on, whose choices are kept; empty for a new run.
@@ -35,8 +35,11 @@ def prepare(method: Method, source: TaskSource, settings: Settings, before: dict
     Returns:
         the settings, with `compile` as it was decided.
     """
+    from .run import load_run
+
     keep_memory()
     method.to(settings.device)
+    method.equip(lambda folder: load_run(folder, settings.device).method)
     engine, compiles = before.get("options", {}).get("engine"), before.get("training", {}).get("compile")
     if method.engine == "auto" and engine:
         method.engine = str(engine)
