@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import torch
 
 from kshot.functional import random
@@ -16,6 +18,13 @@ SMALL = {
     "maml": {"inner_steps": 2, "eval_steps": 2, "engine": "vmap"},
     "fomaml": {"inner_steps": 2, "eval_steps": 2, "engine": "vmap"},
     "distilled": {"teacher": "runs/teacher"},
+    "anil": {"inner_steps": 2, "eval_steps": 2, "engine": "vmap"},
+    "boil": {"inner_steps": 2, "eval_steps": 2, "engine": "vmap"},
+    "metasgd": {"inner_steps": 2, "eval_steps": 2, "engine": "vmap"},
+    "mamlpp": {"inner_steps": 3, "eval_steps": 2, "engine": "vmap"},
+    "imaml": {"inner_steps": 3, "eval_steps": 2, "cg_steps": 2, "engine": "vmap"},
+    "cavia": {"inner_steps": 2, "eval_steps": 2, "context": 4, "engine": "vmap"},
+    "protomaml": {"inner_steps": 2, "eval_steps": 2, "engine": "vmap"},
     "reptile": {"inner_steps": 2, "eval_steps": 3, "inner_batch": 4, "inner_lr": 1e-2, "engine": "vmap"},
 }
 
@@ -85,3 +94,27 @@ def gradient_of(method: GradientMethod, tasks: Tasks) -> list[torch.Tensor]:
     method.zero_grad()
     method.meta_step(tasks)
     return [p.grad.clone() for p in method.net.parameters()]
+
+
+class Kept:
+    """A tensor that a graph keeps; gone with the graph."""
+
+    def __init__(self, x: torch.Tensor) -> None:
+        self.x = x
+
+
+def graph_size(method: GradientMethod, tasks: Tasks) -> int:
+    """The most numbers that autograd keeps at a time during a meta-step."""
+    alive: weakref.WeakSet[Kept] = weakref.WeakSet()
+    most = 0
+
+    def pack(x: torch.Tensor) -> Kept:
+        nonlocal most
+        box = Kept(x)
+        alive.add(box)
+        most = max(most, sum(k.x.numel() for k in alive))
+        return box
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda box: box.x):
+        method.meta_step(tasks)
+    return most

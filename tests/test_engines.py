@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import logging
 import shutil
-import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,9 +15,9 @@ from torch import Tensor
 from kshot.errors import UserError
 from kshot.functional.engines import Engine, over_tasks
 from kshot.functional.parallel import cores, in_threads, worker
-from kshot.methods import METHODS, tuning
+from kshot.methods import METHODS, method_options, tuning
 from kshot.methods.gradient import GradientMethod
-from support import image_tasks, outputs, small_method
+from support import graph_size, image_tasks, outputs, small_method
 
 NAMES = sorted(n for n, m in METHODS.items() if issubclass(m, GradientMethod))
 FORMS = ["loop", "vmap", "chunk:2", "loop+threads", "chunk:2+threads", "vmap+threads"]
@@ -43,15 +42,17 @@ def step(name: str, engine: str, **options: object) -> tuple[GradientMethod, dic
     return method, method.meta_step(image_tasks(0, T=5))
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("adapt_norm", [False, True])
-def test_engines_agree(name: str, adapt_norm: bool) -> None:
+OF_NORMS = [(n, choice) for n in NAMES for choice in ((False, True) if "adapt_norm" in method_options(n) else (None,))]
+
+
+@pytest.mark.parametrize(("name", "adapt_norm"), OF_NORMS)
+def test_engines_agree(name: str, adapt_norm: bool | None) -> None:
     """Gradients, measures and what is learned by adapting, to rounding."""
-    tasks = image_tasks(1, T=5)
-    known, measured = step(name, "loop", adapt_norm=adapt_norm, inner_steps=3)
+    tasks, options = image_tasks(1, T=5), {} if adapt_norm is None else {"adapt_norm": adapt_norm}
+    known, measured = step(name, "loop", **options, inner_steps=3)
     expected = outputs(known.eval(), tasks)
     for engine in ENGINES[1:]:
-        method, measures = step(name, engine, adapt_norm=adapt_norm, inner_steps=3)
+        method, measures = step(name, engine, **options, inner_steps=3)
         for (n, p), q in zip(method.named_parameters(), known.parameters()):
             torch.testing.assert_close(p.grad, q.grad, rtol=1e-8, atol=1e-11, msg=f"{engine} {n}")
         for key, value in measured.items():
@@ -80,30 +81,10 @@ def test_recomputing_keeps_the_graph_of_one_step() -> None:
     """What autograd keeps at a time does not grow with the inner steps when they are recomputed; otherwise it does."""
 
     def kept(engine: str, steps: int) -> int:
-        method = small_method("maml", engine=engine, inner_steps=steps).train()
-        alive: weakref.WeakSet[Kept] = weakref.WeakSet()
-        most = 0
-
-        def pack(x: Tensor) -> Kept:
-            nonlocal most
-            box = Kept(x)
-            alive.add(box)
-            most = max(most, sum(k.x.numel() for k in alive))
-            return box
-
-        with torch.autograd.graph.saved_tensors_hooks(pack, lambda box: box.x):
-            method.meta_step(image_tasks(0, T=1))
-        return most
+        return graph_size(small_method("maml", engine=engine, inner_steps=steps).train(), image_tasks(0, T=1))
 
     assert kept("loop", 6) > 2 * kept("loop", 2)
     assert kept("loop+recompute", 6) == kept("loop+recompute", 2)
-
-
-class Kept:
-    """A tensor that a graph keeps; gone with the graph."""
-
-    def __init__(self, x: Tensor) -> None:
-        self.x = x
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from ..errors import UserError
-from .inner import Gradient, InnerLoop, Params, autograd_gradient, functional_gradient
+from .inner import Gradient, InnerLoop, MultiStepLoop, Params, autograd_gradient, functional_gradient
 from .parallel import cores, in_threads
 
 FORMS = "auto, loop, vmap or chunk:C (C tasks at a time), and behind it +threads, +recompute or both"
@@ -75,6 +75,7 @@ class MetaGradient:
 
 
 Part = tuple[Params, Tensor, Any]  # sums over some tasks of gradient and loss, and their outputs [c, ...]
+EarlyLoss = Callable[..., Tensor]  # see MultiStepLoop
 Pullback = Callable[..., tuple[Any, Callable[[Any], Any], Any]]
 
 
@@ -122,9 +123,10 @@ def part_of(loop: InnerLoop, engine: Engine, *, functional: bool = False) -> Cal
     gradient = functional_gradient if functional else gradient_for(engine)
     pullback: Pullback = _functional_pullback if functional else _autograd_pullback
     go = _recomputed if engine.recompute and loop.steps else _unrolled
+    early = loop.early_loss if isinstance(loop, MultiStepLoop) else None
 
     def part(meta: Params, *data: Tensor) -> Part:
-        return go(loop, meta, data if batched else tuple(d[0] for d in data), gradient, pullback, batched)
+        return go(loop, early, meta, data if batched else tuple(d[0] for d in data), gradient, pullback, batched)
 
     return part
 
@@ -161,16 +163,26 @@ def run_pieces(f: Callable[[Sequence[Any]], Any], stacked: Any, engine: Engine) 
 
 
 def _unrolled(
-    loop: InnerLoop, meta: Params, data: tuple[Tensor, ...], gradient: Gradient, pullback: Pullback, batched: bool
+    loop: InnerLoop,
+    early: EarlyLoss | None,
+    meta: Params,
+    data: tuple[Tensor, ...],
+    gradient: Gradient,
+    pullback: Pullback,
+    batched: bool,
 ) -> Part:
     """Autograd through all steps at once."""
 
     def total(meta: Params) -> tuple[Tensor, Any]:
         def task(*task: Tensor) -> tuple[Tensor, Any]:
             state = loop.start(meta, *task[:2])
+            before: list[Tensor] = []
             for i in range(loop.steps):
+                if i and early:
+                    before.append(early(meta, state, i, *task))
                 state = loop.step(meta, state, i, gradient, *task[:2])
-            return loop.loss(meta, state, *task)
+            loss, output = loop.loss(meta, state, *task)
+            return sum(before, loss), output
 
         losses, output = torch.vmap(task)(*data) if batched else task(*data)
         return losses.sum(), output
@@ -180,7 +192,13 @@ def _unrolled(
 
 
 def _recomputed(
-    loop: InnerLoop, meta: Params, data: tuple[Tensor, ...], gradient: Gradient, pullback: Pullback, batched: bool
+    loop: InnerLoop,
+    early: EarlyLoss | None,
+    meta: Params,
+    data: tuple[Tensor, ...],
+    gradient: Gradient,
+    pullback: Pullback,
+    batched: bool,
 ) -> Part:
     """The states are kept, the graphs are not: backwards, one step is computed once more at a time.
 
@@ -208,6 +226,9 @@ def _recomputed(
         losses, output = over(lambda s, *t: loop.loss(meta, s, *t), state, data)
         return losses.sum(), output
 
+    def before(f: EarlyLoss, meta: Params, state: Params, *, i: int) -> tuple[Tensor, tuple[()]]:
+        return over(lambda s, *t: f(meta, s, i, *t), state, data).sum(), ()
+
     def one(meta: Params, state: Params | None = None, *, i: int) -> tuple[Params, tuple[()]]:
         return over(lambda s, *t: step(meta, s, i, gradient, *t), state, support), ()
 
@@ -218,10 +239,20 @@ def _recomputed(
     grads, *v = pull(torch.ones_like(loss))
     for i in reversed(range(loop.steps)):
         del pull  # and with it the graph of the part before
-        _, pull, _ = pullback(partial(one, i=i), *at(states.pop()))
+        _, pull, _ = pullback(partial(one, i=i), *at(state := states.pop()))
         more, *v = pull(v[0])
-        grads = {n: g + more[n] for n, g in grads.items()}
+        grads = added(grads, more)
+        if i and early:
+            del pull
+            value, pull, _ = pullback(partial(before, early, i=i), *at(state))
+            more, direct = pull(torch.ones_like(value))
+            loss, grads, v = loss + value, added(grads, more), [added(v[0], direct)]
     return grads, loss, output if batched else pytree.tree_map(lambda o: o[None], output)
+
+
+def added(a: Params, b: Params) -> Params:
+    """Their sums by name."""
+    return {n: x + b[n] for n, x in a.items()}
 
 
 def _autograd_pullback(f: Callable[..., tuple[Any, Any]], *at: Params) -> tuple[Any, Callable[[Any], Any], Any]:

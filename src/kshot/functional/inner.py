@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -45,7 +45,10 @@ def autograd_gradient(
     """By autograd: the faster way for one task."""
     constant = constant or not torch.is_grad_enabled()
     with torch.enable_grad():
-        leaves = {n: p.detach().requires_grad_() if constant or not p.requires_grad else p for n, p in at.items()}
+        # views, so that a tensor that was computed from another one of them does not count as its function
+        leaves = {
+            n: p.detach().requires_grad_() if constant or not p.requires_grad else p.view_as(p) for n, p in at.items()
+        }
         value, aux = loss(leaves)
         found = torch.autograd.grad(value, list(leaves.values()), create_graph=not constant, materialize_grads=True)
     return dict(zip(leaves, found)), pytree.tree_map_only(Tensor, Tensor.detach, aux)
@@ -69,6 +72,14 @@ class InnerLoop(Protocol):
 
     def loss(self, meta: Params, state: Params, xs: Tensor, ys: Tensor, xq: Tensor, yq: Tensor) -> tuple[Tensor, Any]:
         """The loss of the queries after the last step, and outputs to report."""
+
+
+@runtime_checkable
+class MultiStepLoop(InnerLoop, Protocol):
+    """An inner loop whose loss has a part for every step."""
+
+    def early_loss(self, meta: Params, state: Params, i: int, xs: Tensor, ys: Tensor, xq: Tensor, yq: Tensor) -> Tensor:
+        """What the queries add to the loss after i = 1, 2, ..., steps - 1 steps."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +110,11 @@ class SGD:
         """One step of gradient descent on the whole support set."""
         fixed = {n: p.detach() if self.first_order else p for n, p in meta.items() if n not in state}
         grads, _ = gradient(lambda p: (self.support_loss(fixed | p, xs, ys), ()), state, constant=self.first_order)
-        return {n: p - self.alpha * grads[n] for n, p in state.items()}
+        return {n: p - self.rate(meta, n, i) * grads[n] for n, p in state.items()}
+
+    def rate(self, meta: Params, name: str, i: int) -> float | Tensor:
+        """The step size of a parameter in step i."""
+        return self.alpha
 
     def loss(self, meta: Params, state: Params, xs: Tensor, ys: Tensor, xq: Tensor, yq: Tensor) -> tuple[Tensor, Any]:
         """The loss of the queries at theta_k."""
@@ -107,11 +122,10 @@ class SGD:
 
 
 def path(loop: InnerLoop, meta: Params, steps: int, gradient: Gradient, xs: Tensor, ys: Tensor) -> list[Params]:
-    """The states after 1..steps steps on one task."""
-    state, states = loop.start(meta, xs, ys), []
+    """The states after 0..steps steps on one task."""
+    states = [loop.start(meta, xs, ys)]
     for i in range(steps):
-        state = loop.step(meta, state, i, gradient, xs, ys)
-        states.append(state)
+        states.append(loop.step(meta, states[-1], i, gradient, xs, ys))
     return states
 
 

@@ -21,6 +21,20 @@ def class_means(features: Tensor, ys: Tensor, way: int) -> Tensor:
     return (member @ features) / member.sum(-1, keepdim=True)
 
 
+def linear_head(prototypes: Tensor) -> tuple[Tensor, Tensor]:
+    """The linear layer that a prototypical network is (Snell et al. 2017, eq. 8): w = 2 c, b = -||c||^2.
+
+    w.f + b = -||f - c||^2 + ||f||^2, so the softmax over classes is the same.
+
+    Args:
+        prototypes: c, [..., N, D].
+
+    Returns:
+        weight [..., N, D] and bias [..., N].
+    """
+    return 2 * prototypes, -prototypes.square().sum(-1)
+
+
 def nearest_scores(similarity: Tensor, ys: Tensor, way: int) -> Tensor:
     """The largest similarity of each class: similarity [T, Q, S], labels [T, S] -> [T, Q, N]."""
     other = ~F.one_hot(ys, way).bool()  # [T, S, N]

@@ -9,16 +9,23 @@ from torch import nn
 from ..backbones import build_backbone
 from ..errors import UserError, unknown
 from ..tasks.source import TaskSpec
+from .anil import ANIL
 from .attention import Attention
 from .base import About, Method
+from .boil import BOIL
+from .cavia import CAVIA
 from .cnp import CNP
 from .distilled import Distilled
 from .embedding import Embedding
+from .imaml import IMAML
 from .maml import FOMAML, MAML
+from .mamlpp import MAMLpp
 from .matching import Matching
 from .matching_fce import MatchingFCE
+from .metasgd import MetaSGD
 from .nearest import Hausdorff, Nearest
 from .pretrained import Pretrained
+from .protomaml import ProtoMAML
 from .protonet import ProtoNet
 from .r2d2 import R2D2
 from .relation import Relation
@@ -37,7 +44,14 @@ METHODS: dict[str, type[Method]] = {
     "siamese": Siamese,
     "matching-fce": MatchingFCE,
     "relation": Relation,
+    "anil": ANIL,
+    "boil": BOIL,
+    "metasgd": MetaSGD,
+    "mamlpp": MAMLpp,
+    "imaml": IMAML,
+    "protomaml": ProtoMAML,
     "r2d2": R2D2,
+    "cavia": CAVIA,
     "embedding": Embedding,
     "distilled": Distilled,
     "cnp": CNP,
@@ -45,8 +59,12 @@ METHODS: dict[str, type[Method]] = {
 }
 
 __all__ = [
+    "ANIL",
+    "BOIL",
+    "CAVIA",
     "CNP",
     "FOMAML",
+    "IMAML",
     "MAML",
     "METHODS",
     "R2D2",
@@ -55,11 +73,14 @@ __all__ = [
     "Distilled",
     "Embedding",
     "Hausdorff",
+    "MAMLpp",
     "Matching",
     "MatchingFCE",
+    "MetaSGD",
     "Method",
     "Nearest",
     "Pretrained",
+    "ProtoMAML",
     "ProtoNet",
     "Relation",
     "Reptile",

@@ -19,7 +19,7 @@ from ..backbones.init import linear
 from ..backbones.norm import use_batch_statistics
 from ..errors import UserError
 from ..functional.engines import Engine, MetaGradient, gradient_for, meta_gradient, over_tasks, part_of
-from ..functional.inner import InnerLoop, Params, path
+from ..functional.inner import Gradient, InnerLoop, Params, functional_gradient, path
 from ..functional.parallel import worker
 from ..tasks import Tasks
 from .base import Method, as_input, check_way, query_measures
@@ -66,12 +66,12 @@ class GradientMethod(Method):
         seed: int,
     ) -> None:
         super().__init__()
-        outputs = output_dim or way
-        head = linear(feature_size(backbone, input_shape), outputs, seed + 1)
+        head = self.make_head(feature_size(backbone, input_shape), output_dim or way, seed + 1)
         self.net = nn.Sequential(OrderedDict(backbone=backbone, head=head))
         use_batch_statistics(self.net)
         norms = [m for m in self.net.modules() if isinstance(m, _BatchNorm)]
         fixed = {id(p) for m in norms for p in m.parameters()} if not adapt_norm else set()
+        self.own = frozenset(n for n, _ in self.net.named_parameters())
         self.adapted = [n for n, p in self.net.named_parameters() if id(p) not in fixed]
         self.batch_normed = bool(norms)
         self.way, self.output_dim = way, output_dim
@@ -80,19 +80,41 @@ class GradientMethod(Method):
             Engine.parse(engine)
         self._replicas: dict[int, nn.Module] = {}
 
+    def make_head(self, features: int, outputs: int, seed: int) -> nn.Module:
+        """What follows the backbone."""
+        return linear(features, outputs, seed)
+
     def parameters_now(self) -> Params:
-        """The meta-parameters theta by name."""
+        """The meta-parameters theta by name, and what else of the method an inner loop reads.
+
+        The network's have their names in it; `.grad` is filled for all that are parameters.
+        """
         return dict(self.net.named_parameters())
 
     def forward_with(self, params: Params, x: Tensor) -> Tensor:
         """The network with the given parameters: [B, ...] -> [B, N]."""
+        net, own = self.whole(params)
+        return functional_call(net, own, (x,))
+
+    def features_with(self, params: Params, x: Tensor) -> Tensor:
+        """The backbone with the given parameters: [B, ...] -> [B, D]."""
+        net, own = self.whole(params)
+        prefix = "backbone."
+        body = {n.removeprefix(prefix): p for n, p in own.items() if n.startswith(prefix)}
+        return functional_call(net.get_submodule("backbone"), body, (x,))
+
+    def whole(self, params: Params) -> tuple[nn.Module, Params]:
+        """The network that this thread may call with parameters, and those of the given ones that are its own.
+
+        functional_call changes the module while it runs, so each worker has a copy, and is given the buffers too.
+        """
+        own = {n: p for n, p in params.items() if n in self.own}
         number = None if torch.compiler.is_compiling() else worker()
         if number is None:
-            return functional_call(self.net, params, (x,))
-        if number not in self._replicas:  # functional_call changes the module while it runs, so each worker has its own
+            return self.net, own
+        if number not in self._replicas:
             self._replicas[number] = copy.deepcopy(self.net)
-        replica = self._replicas[number].train(self.net.training)
-        return functional_call(replica, {**dict(self.net.named_buffers()), **params}, (x,))
+        return self._replicas[number].train(self.net.training), {**dict(self.net.named_buffers()), **own}
 
     def start(self, count: int) -> Params:
         """theta for each of `count` tasks, without copies: [T, ...]."""
@@ -111,6 +133,14 @@ class GradientMethod(Method):
         """How one task is learned."""
         raise NotImplementedError
 
+    def meta_loop(self, gradient: Gradient) -> InnerLoop:
+        """How one task is learned in training, where that differs; its gradients can be taken by `gradient`."""
+        return self.inner_loop()
+
+    def phase(self) -> str:
+        """What of the meta-loop changes in the course of a training; each has a compiled program of its own."""
+        return ""
+
     def chosen_engine(self) -> Engine:
         """The engine, or a safe one as long as none has been chosen (see `tune`)."""
         return Engine() if self.engine == "auto" else Engine.parse(self.engine)
@@ -123,18 +153,19 @@ class GradientMethod(Method):
         """The gradient of the mean query loss through the inner steps, by the given engine."""
         xs, ys = self.check(tasks.xs, tasks.ys, tasks.way)
         xq, yq = self.check(tasks.xq, tasks.yq, tasks.way)
-        loop = self.inner_loop()
+        loop = self.meta_loop(functional_gradient if self.compiled else gradient_for(engine))
         part = part_of(loop, engine, functional=self.compiled)
         if self.compiled:
-            part = self.program(f"meta_gradient {engine}", part)
+            part = self.program(f"meta_gradient {engine} {self.phase()}", part)
         return meta_gradient(self.parameters_now(), (xs, ys, xq, yq), engine, part)
 
     def meta_step(self, tasks: Tasks) -> dict[str, Tensor]:
         """Fill `.grad` of the meta-parameters from a batch of tasks; returns the measures (with "loss")."""
         self.tune(tasks)
         found = self.meta_gradient(tasks, self.chosen_engine())
-        for name, p in self.net.named_parameters():
-            p.grad = found.grads[name]
+        for name, p in self.parameters_now().items():
+            if p.requires_grad:
+                p.grad = found.grads[name]
         return query_measures(found.loss, found.output, tasks.yq)
 
     def tune(self, tasks: Tasks) -> None:
@@ -163,11 +194,14 @@ class GradientMethod(Method):
         """theta_0..theta_steps of every task, each stacked over tasks."""
         x, y = self.check(xs, ys, way)
         loop, theta, gradient = self.inner_loop(), self.parameters_now(), gradient_for(self.chosen_engine())
+
+        def one_task(x: Tensor, y: Tensor) -> list[Params]:
+            first, *states = path(loop, theta, steps, gradient, x, y)
+            return [{n: p for n, p in first.items() if p is not theta.get(n)}, *states]
+
         start = self.start(len(x))
-        if not steps:
-            return [start]
-        states = self.over_tasks(lambda x, y: path(loop, theta, steps, gradient, x, y), x, y)
-        return [start, *(start | s for s in states)]
+        first, *states = self.over_tasks(one_task, x, y)
+        return [start | s for s in (first, *states)]
 
     def outputs(self, params: Params, xs: Tensor, xq: Tensor, *, transductive: bool) -> Tensor:
         """Outputs [T, Q, N] of the queries with per-task parameters."""

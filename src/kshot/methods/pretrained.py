@@ -94,7 +94,7 @@ class Pretrained(Method):
         loop = SGD(loss, lambda p, x, y: (loss(p, x, y), ()), adapted, self.inner_lr, steps, first_order=True)
 
         def one_task(x: Tensor, y: Tensor) -> list[Params]:
-            return path(loop, theta, steps, functional_gradient, x, y)
+            return path(loop, theta, steps, functional_gradient, x, y)[1:]
 
         start = {n: p.expand(len(x), *p.shape) for n, p in theta.items()}
         y = ys.to(x.dtype) if self.output_dim else ys
