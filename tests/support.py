@@ -26,6 +26,7 @@ SMALL = {
     "cavia": {"inner_steps": 2, "eval_steps": 2, "context": 4, "engine": "vmap"},
     "protomaml": {"inner_steps": 2, "eval_steps": 2, "engine": "vmap"},
     "reptile": {"inner_steps": 2, "eval_steps": 3, "inner_batch": 4, "inner_lr": 1e-2, "engine": "vmap"},
+    "mann": {"units": 20, "heads": 2, "rows": 8, "width": 6},
 }
 
 

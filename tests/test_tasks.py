@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
 from kshot.data.curves import Sinusoid
-from kshot.data.images import Images
+from kshot.data.images import Images, offsets_of
 from kshot.data.runs import OneShotRuns
 from kshot.data.scribbles import Scribbles
 from kshot.errors import UserError
+from kshot.functional.instances import instance_numbers
 from kshot.tasks import CurveTasks, ImageTasks, Tasks, TaskSource, make_source
 from support import image_tasks
 
@@ -93,6 +95,39 @@ def test_labels_and_pictures_agree_and_no_picture_is_seen_twice(name: str) -> No
     codes = tags[..., 0].long() * 1000 + tags[..., 1].long()
     assert all(len(set(row)) == len(row) for row in codes.tolist())
     assert all(torch.bincount(row, minlength=3).tolist() == [2, 2, 2] for row in (*tasks.ys, *tasks.yq))
+
+
+def uneven() -> Images:
+    """Classes of 6 and of 80 pictures by turns."""
+    small, large = pictures(12, 6), pictures(12, 80)
+    rows = [(large if c % 2 else small).select([c]).pixels for c in range(12)]
+    counts = torch.tensor([len(r) for r in rows])
+    return replace(small, pixels=torch.cat(rows), offsets=offsets_of(counts))
+
+
+@pytest.mark.parametrize("balanced", [True, False])
+def test_classes_of_different_sizes_do_not_change_the_tasks_beside_them(balanced: bool) -> None:
+    source = make_source(uneven(), way=3, shot=2, query=2, seed=7, balanced=balanced)
+    together = source.batch(range(30))
+    for i in range(30):
+        assert torch.equal(together[i].xs, source[i].xs)
+        assert torch.equal(together[i].xq, source[i].xq)
+
+
+def test_without_balance_every_example_has_a_class_of_its_own() -> None:
+    """Uniform at every place and independent of the place before; pictures repeat only when a class has no other."""
+    T = 4000
+    tasks = make_source(pictures(), way=3, shot=3, query=2, balanced=False).batch(range(T))
+    same = torch.arange(3)[:, None] == tasks.ys[:, None]  # [T, 3, S]
+    deviation = (2 / 9 / T) ** 0.5
+    assert (same.double().mean(0) - 1 / 3).abs().max() < 4.5 * deviation
+    assert abs(float((tasks.ys[:, 1:] == tasks.ys[:, :-1]).double().mean()) - 1 / 3) < 4.5 * deviation
+    tags, asked = tasks.xs[:, :, 0, 0].long(), tasks.xq[:, :, 0, 0].long()  # [T, P, 2]: class, number
+    assert torch.equal(tags[..., 0], tasks.classes.gather(1, tasks.ys))
+    codes, queries = tags[..., 0] * 10 + tags[..., 1], asked[..., 0] * 10 + asked[..., 1]
+    assert not (codes[:, :, None] == queries[:, None]).any(), "a query is never shown before"
+    again = (codes[:, :, None] == codes[:, None]).tril(-1).any(-1)
+    assert torch.equal(again, instance_numbers(tasks.ys) >= 6 - 2)
 
 
 def test_nothing_is_readable_from_the_position_of_a_query() -> None:
@@ -214,8 +249,9 @@ def test_impossible_tasks_are_explained(options: dict[str, object], message: str
 
 
 def test_curves_have_no_groups_and_no_pictures() -> None:
-    with pytest.raises(UserError, match="neither groups nor pictures"):
-        make_source(Sinusoid(), within=True)
+    for options in ({"within": True}, {"balanced": False}, {"augment": "jitter"}):
+        with pytest.raises(UserError, match="neither classes nor pictures"):
+            make_source(Sinusoid(), **options)
 
 
 def test_a_batch_of_tasks_is_checked_at_the_door() -> None:

@@ -27,13 +27,14 @@ def data_flags(data: str | None = None) -> list[Flag]:
 
 
 def task_flags(own: bool = True) -> list[Flag]:
-    """--way, --shot, --query, --within and --rotations; `own` when leaving one out means make_source's default."""
-    way, shot, query, within = ("5", "1", "15", "no") if own else ("", "", "", "")
+    """--way, --shot, --query, --within, ...; `own` when leaving one out means make_source's default."""
+    way, shot, query, within, balanced = ("5", "1", "15", "no", "yes") if own else ("",) * 5
     return [
         Flag("way", str, None, "classes of a task (5), or a range (5-20) that varies", TASKS, shown=way),
         Flag("shot", str, None, "examples of each class, or a range; for curves, points", TASKS, shown=shot),
         Flag("query", int, None, "queries of each class; for curves, points", TASKS, shown=query),
         Flag("within", bool, None, "draw a task within one alphabet, script or style", TASKS, shown=within),
+        Flag("balanced", bool, None, "as many examples of each class; or classes at random", TASKS, shown=balanced),
         Flag(
             "rotations", bool, None, "turn every class by 90, 180 and 270 degrees for three more", TASKS, shown=within
         ),
@@ -99,7 +100,7 @@ def whole_path(spec: str) -> str:
 
 def task_choice(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """What the user said about the tasks, as arguments of make_source."""
-    names = [n for n in ("way", "shot", "query", "within", "rotations", "augment") if prefix + n in values]
+    names = [n for n in ("way", "shot", "query", "within", "balanced", "rotations", "augment") if prefix + n in values]
     chosen = {n: values[prefix + n] for n in names if values[prefix + n] is not None}
     for name in ("way", "shot"):
         if name in chosen:

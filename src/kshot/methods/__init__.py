@@ -20,6 +20,7 @@ from .embedding import Embedding
 from .imaml import IMAML
 from .maml import FOMAML, MAML
 from .mamlpp import MAMLpp
+from .mann import MANN
 from .matching import Matching
 from .matching_fce import MatchingFCE
 from .metasgd import MetaSGD
@@ -44,6 +45,7 @@ METHODS: dict[str, type[Method]] = {
     "siamese": Siamese,
     "matching-fce": MatchingFCE,
     "relation": Relation,
+    "mann": MANN,
     "anil": ANIL,
     "boil": BOIL,
     "metasgd": MetaSGD,
@@ -66,6 +68,7 @@ __all__ = [
     "FOMAML",
     "IMAML",
     "MAML",
+    "MANN",
     "METHODS",
     "R2D2",
     "About",

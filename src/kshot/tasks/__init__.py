@@ -42,6 +42,7 @@ def make_source(
     within: bool = False,
     rotations: bool = False,
     augment: str | Augment | None = None,
+    balanced: bool = True,
     block: int = 1,
     split: str = "train",
     device: torch.device | str | None = None,
@@ -57,7 +58,10 @@ def make_source(
         within: all classes of a task come from one alphabet, script or style.
         rotations: every class also turned by 90, 180 and 270 degrees, as further classes (omniglot:random has them
             already).
-        augment: name of a distortion of the pictures (none, affine, elastic, affine-elastic), or an Augment.
+        augment: name of a distortion of the pictures (see AUGMENTS), or an Augment.
+        balanced: every class has `shot` support examples. Otherwise the class of each of the way * shot support
+            examples is drawn by itself, as in the sequences of memory networks: a class has `shot` on average, and
+            may have none; one with too few pictures shows them again.
         block: with ranges, the number of tasks in a batch.
         split: the split of endless data; pictures know theirs.
         device: where the pictures lie or are drawn, and with them the tasks; by default where the data is (the
@@ -67,12 +71,14 @@ def make_source(
     if rotations and not isinstance(data, Images):
         raise UserError("turned classes are made of pictures in memory: leave out --rotations")
     if isinstance(data, Sinusoid):
-        if distort is not None or within:
-            raise UserError("sine curves have neither groups nor pictures: leave out --within and --augment")
+        if distort is not None or within or not balanced:
+            raise UserError(
+                "sine curves have neither classes nor pictures: leave out --within, --augment and --no-balanced"
+            )
         return CurveTasks(data, shot=shot, query=query, seed=seed, block=block, split=split)
     if isinstance(data, OneShotRuns):
-        if distort is not None:
-            raise UserError("the one-shot runs are fixed tasks: leave out --augment")
+        if distort is not None or not balanced:
+            raise UserError("the one-shot runs are fixed tasks: leave out --augment and --no-balanced")
         return RunTasks(data, device or data.support.device)
     if isinstance(data, Scribbles):
         return ScribbleTasks(
@@ -85,8 +91,19 @@ def make_source(
             seed=seed,
             within=within,
             augment=distort,
+            balanced=balanced,
             block=block,
         )
     images = data if device is None else data.to(device)
     images = images.rotated() if rotations else images
-    return ImageTasks(images, way=way, shot=shot, query=query, seed=seed, within=within, augment=distort, block=block)
+    return ImageTasks(
+        images,
+        way=way,
+        shot=shot,
+        query=query,
+        seed=seed,
+        within=within,
+        augment=distort,
+        balanced=balanced,
+        block=block,
+    )

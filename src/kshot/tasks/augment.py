@@ -130,11 +130,12 @@ AUGMENTS: dict[str, Augment | None] = {
     "affine": Augment(),
     "elastic": Augment(p=0.0, elastic=0.03),
     "affine-elastic": Augment(elastic=0.03),
+    "jitter": Augment(rotate=11.25, shear=0.0, scale=(1.0, 1.0), translate=10 / 105, p=1.0),
 }
 
 
 def augment_by_name(name: str | Augment | None) -> Augment | None:
-    """The distortion of that name: none, affine, elastic, affine-elastic."""
+    """The distortion of that name: see AUGMENTS (jitter is that of Santoro et al. 2016)."""
     if name is None or isinstance(name, Augment):
         return name
     if name not in AUGMENTS:

@@ -7,8 +7,6 @@ are made there too; only the number of their segments is read back.)
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
@@ -19,55 +17,10 @@ from ..errors import UserError, unknown
 from ..functional import random
 from .augment import Augment
 from .batch import Tasks
+from .draw import draw_episode
 from .source import Count, TaskSource, TaskSpec
 
 SPLITS = ("train", "val", "test")
-SMALL_CLASS = 64  # below this many pictures, sorting random keys is the fastest way to pick some of them
-
-
-@dataclass(frozen=True)
-class Episode:
-    """Where the parts of T tasks come from.
-
-    Attributes:
-        classes: int64 [T, N].
-        support, query: int64 [T, S] and [T, Q], numbers of examples within their class.
-        ys, yq: int64 [T, S] and [T, Q], labels.
-    """
-
-    classes: Tensor
-    support: Tensor
-    query: Tensor
-    ys: Tensor
-    yq: Tensor
-
-
-def draw_episode(key: Tensor, classes: Tensor, counts: Tensor, shot: int, query: int) -> Episode:
-    """Pick shot + query different examples of every class, in shuffled order of the whole query (and support) set.
-
-    Args:
-        key: int64 [T].
-        classes: int64 [T, N].
-        counts: int64 [T, N], how many examples each class has.
-    """
-    T, N = classes.shape
-    k = shot + query
-    per_class = random.fold(key[:, None], torch.arange(1, N + 1))  # [T, N]
-    most = int(counts.max())
-    if most <= SMALL_CLASS:
-        words = random.bits(per_class, most)  # [T, N, most]
-        if int(counts.min()) < most:
-            words = words.masked_fill(torch.arange(most) >= counts[..., None], torch.iinfo(torch.int64).max)
-        picks = random.order(words)[..., :k]  # [T, N, k]
-    else:
-        picks = random.distinct(per_class, k, counts)  # [T, N, k]
-    parts = []
-    shuffles = random.fold(key, torch.tensor([[-1], [-2]]))  # [2, T]
-    for shuffle, part, size in ((shuffles[0], slice(0, shot), shot), (shuffles[1], slice(shot, k), query)):
-        order = random.permutation(shuffle, N * size)  # [T, N*size]
-        parts.append(picks[..., part].reshape(T, N * size).gather(1, order))
-        parts.append(order // size)
-    return Episode(classes, parts[0], parts[2], parts[1], parts[3])
 
 
 class EpisodeTasks(TaskSource):
@@ -83,9 +36,12 @@ class EpisodeTasks(TaskSource):
         block: int,
         augment: Augment | None,
         within: bool,
+        balanced: bool,
     ) -> None:
         super().__init__(way, shot, query, seed, block)
-        self.augment, self.within = augment, within
+        self.augment, self.within, self.balanced = augment, within, balanced
+        kinds = {", tasks within one group": within, ", classes of examples at random": not balanced}
+        self.kind = "".join(kind for kind, so in kinds.items() if so)
 
     def pick_classes(self, indices: Tensor, way: int) -> Tensor:
         """int64 [T, way], different classes in random order."""
@@ -95,6 +51,11 @@ class EpisodeTasks(TaskSource):
         """How many examples each class has, int64 like classes."""
         raise NotImplementedError
 
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """The smallest and the largest number of examples that a class has."""
+        raise NotImplementedError
+
     def pictures(self, classes: Tensor, examples: Tensor) -> Tensor:
         """uint8 [T, P, C, H, W] of the given examples [T, P] of classes [T, P]."""
         raise NotImplementedError
@@ -102,9 +63,8 @@ class EpisodeTasks(TaskSource):
     def draw(self, indices: Tensor, way: int, shot: int) -> Tasks:
         """The tasks of the given indices."""
         classes = self.pick_classes(indices, way)
-        episode = draw_episode(
-            random.keys(self.seed, indices, "examples"), classes, self.examples(classes), shot, self.query
-        )
+        key = random.keys(self.seed, indices, "examples")
+        episode = draw_episode(key, classes, self.examples(classes), self.bounds, shot, self.query, self.balanced)
         xs = self.pictures(classes.gather(1, episode.ys), episode.support)
         xq = self.pictures(classes.gather(1, episode.yq), episode.query)
         if self.augment is not None:
@@ -120,6 +80,7 @@ class ImageTasks(EpisodeTasks):
         images: the pictures.
         within: all classes of a task come from one group (one alphabet, one script), drawn in proportion to its size.
         augment: random distortions of every picture; the pictures are then float32 in 0..1.
+        balanced: a class has `shot` support examples; otherwise their classes are drawn one by one.
     """
 
     def __init__(
@@ -132,12 +93,16 @@ class ImageTasks(EpisodeTasks):
         seed: int = 0,
         within: bool = False,
         augment: Augment | None = None,
+        balanced: bool = True,
         block: int = 1,
     ) -> None:
-        super().__init__(way=way, shot=shot, query=query, seed=seed, block=block, augment=augment, within=within)
+        super().__init__(
+            way=way, shot=shot, query=query, seed=seed, block=block, augment=augment, within=within, balanced=balanced
+        )
         self.images, self.name, self.split = images, images.name, images.split
-        self.description = images.split_note + (", tasks within one group" if within else "")
+        self.description = images.split_note + self.kind
         self._counts, self._offsets = images.counts.cpu(), images.offsets.cpu()
+        self._bounds = int(self._counts.min()), int(self._counts.max())
         self._pixels = images.pixels.flatten(1)  # [M, C*H*W]
         most, needed = self._ways[1], self._shots[1] + query
         few = int((self._counts < needed).sum())
@@ -187,6 +152,11 @@ class ImageTasks(EpisodeTasks):
         """The number of pictures of each class."""
         return self._counts[classes]
 
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """Those of the smallest and the largest class."""
+        return self._bounds
+
     def pictures(self, classes: Tensor, examples: Tensor) -> Tensor:
         """Rows of the pixel table."""
         rows = (self._offsets[classes] + examples).to(self._pixels.device, non_blocking=True)  # [T, P]
@@ -215,16 +185,19 @@ class ScribbleTasks(EpisodeTasks):
         seed: int = 0,
         within: bool = False,
         augment: Augment | None = None,
+        balanced: bool = True,
         block: int = 1,
         split: str = "train",
         device: torch.device | str = "cpu",
     ) -> None:
-        super().__init__(way=way, shot=shot, query=query, seed=seed, block=block, augment=augment, within=within)
+        super().__init__(
+            way=way, shot=shot, query=query, seed=seed, block=block, augment=augment, within=within, balanced=balanced
+        )
         if split not in SPLITS:
             raise unknown("split", split, SPLITS)
         self.scribbles, self.device = scribbles, torch.device(device)
         self.name, self.split = "scribbles", split
-        self.description = "characters made of random strokes" + (", tasks within one style" if within else "")
+        self.description = "characters made of random strokes" + self.kind.replace("group", "style")
 
     @property
     def spec(self) -> TaskSpec:
@@ -245,6 +218,11 @@ class ScribbleTasks(EpisodeTasks):
     def examples(self, classes: Tensor) -> Tensor:
         """As many as there are drawings."""
         return torch.full_like(classes, self.drawings)
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """All classes have as many."""
+        return self.drawings, self.drawings
 
     def pictures(self, classes: Tensor, examples: Tensor) -> Tensor:
         """Drawings made on the device."""
