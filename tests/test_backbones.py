@@ -10,6 +10,7 @@ from torch.func import functional_call, replace_all_batch_norm_modules_
 
 from kshot.backbones import BACKBONES, build_backbone, feature_size
 from kshot.backbones.conv4 import Conv4, Conv4Strided
+from kshot.backbones.resnet12 import ResNet12
 from kshot.errors import UserError
 from kshot.functional.normalize import moments
 from support import noise
@@ -38,6 +39,27 @@ def test_published_sizes() -> None:
     assert Conv4Strided((1, 28, 28), mean=False).out_features == 256
     count = sum(p.numel() for p in Conv4((1, 28, 28)).parameters())
     assert count == 64 * 9 + 3 * 64 * 64 * 9 + 4 * 2 * 64
+
+
+def test_resnet12_is_the_published_network() -> None:
+    """64-160-320-640 filters, 12,424,320 parameters, 640 features (Lee et al. 2019)."""
+    model = ResNet12((3, 84, 84))
+    assert sum(p.numel() for p in model.parameters()) == 12_424_320
+    assert model.out_features == 640
+    small = ResNet12((3, 16, 16), width=4).double()
+    x, y = noise(0, 5, 3, 16, 16), noise(0, 5, 3, 16, 16)
+    for block in small.blocks:
+        shortcut = normed(F.conv2d(y, block.shortcut.weight))
+        for i, conv in enumerate(block.convs):
+            y = normed(F.conv2d(y, conv.weight, padding=1))
+            y = F.leaky_relu(y, 0.1) if i < 2 else y
+        y = F.max_pool2d(F.leaky_relu(y + shortcut, 0.1), 2)
+    torch.testing.assert_close(small(x), y.mean((2, 3)))
+
+
+def normed(x: torch.Tensor) -> torch.Tensor:
+    """Batch norm with scale 1 and shift 0."""
+    return F.batch_norm(x, None, None, training=True)
 
 
 def textbook(model: Conv4, weights: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:

@@ -53,8 +53,9 @@ def test_a_head_that_fixes_the_way_says_so(runs: dict[str, Path]) -> None:
 def test_other_data_are_brought_to_the_size_of_the_run(runs: dict[str, Path]) -> None:
     report = document("evaluate", runs["protonet"], "--data", "scribbles", "--episodes", "2")
     assert report["accuracy"] >= 0
-    said = mistake("evaluate", runs["protonet"], "--data", "scribbles", "--size", "20", "--episodes", "2")
-    assert "was trained on inputs of shape (1, 16, 16), and those of scribbles are (1, 20, 20); add --size 16" in said
+    assert "pictures read at 16 px" in report["description"]
+    other = document("evaluate", runs["protonet"], "--data", "scribbles", "--size", "20", "--episodes", "2")
+    assert "20 x 20 grey pictures brought to 16 x 16 grey pictures" in other["description"]
 
 
 def test_methods_without_training_take_the_place_of_a_run() -> None:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 
 def cache_dir() -> Path:
@@ -38,6 +45,36 @@ def remember(kind: str, key: dict[str, Any], value: Any) -> None:
         os.replace(temporary, path)
     except OSError:
         temporary.unlink(missing_ok=True)
+
+
+def kept_arrays(path: Path) -> dict[str, np.ndarray] | None:
+    """The arrays of an .npz file; None where there is none or it is damaged. Nothing is unpickled."""
+    try:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        return None
+
+
+def keep_arrays(path: Path, arrays: dict[str, np.ndarray], compress: bool = False) -> None:
+    """Write an .npz file under a temporary name, sync it and rename it; where that fails, warn."""
+    save: Callable[..., None] = np.savez_compressed if compress else np.savez
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            save(file, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as e:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        warnings.warn(
+            f"could not keep the decoded pictures in {path.parent} ({e}), so that they are decoded at every start; "
+            f"name a folder that can be written by KSHOT_CACHE",
+            stacklevel=2,
+        )
 
 
 def _path(kind: str, key: dict[str, Any]) -> Path:

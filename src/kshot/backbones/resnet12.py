@@ -36,6 +36,9 @@ class ResidualBlock(nn.Module):
 class ResNet12(nn.Module):
     """Four residual blocks of three convolutions (64, 160, 320, 640 filters) and the mean over positions.
 
+    Layers and order are those of Lee et al. 2019 (12.4 million parameters). What published trainings add is not part of
+    it: DropBlock in the last two blocks, and their first weights (normal, by fan-out; here uniform, by fan-in).
+
     Args:
         input_shape: (C, H, W), sides of at least 16 pixels.
         width: filters of the first block; the others are 2.5, 5 and 10 times as many.

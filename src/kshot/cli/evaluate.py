@@ -47,7 +47,8 @@ def evaluate_command() -> Callable[..., None]:
         ],
         "Measure a run on new tasks: mean and 95 % interval.\n\n"
         "Example: kshot evaluate runs/protonet --way 20 --shot 1 --episodes 1000\n\n"
-        "Data, way and shot are those of the training unless given; the classes are those of the test split.",
+        "Data, way and shot are those of the training unless given; the classes are those of the test split. Pictures "
+        "of other data are brought to the size and colours of the training, and the report says so.",
     )
 
 
@@ -57,7 +58,7 @@ def _evaluate(values: dict[str, Any]) -> None:
     device = use_machine(values)
     options = pairs("--option", values["option"] or [])
     learner = find_learner(values["run"], device, options)
-    source = evaluation_source(learner, values, device)
+    source = learner.tasks(evaluation_source(learner, values, device))
     report = evaluate(
         learner.method(source),
         source,
@@ -102,9 +103,10 @@ def _compare(values: dict[str, Any]) -> None:
     learners = [find_learner(name, device) for name in names]
     first = next((one for one in learners if one.run is not None), learners[0])
     source = evaluation_source(first, values, device)
+    sources = {one.name: one.tasks(source) for one in learners}
     found = compare(
-        {one.name: one.method(source) for one in learners},
-        source,
+        {one.name: one.method(sources[one.name]) for one in learners},
+        sources,
         episodes=values["episodes"],
         transductive=values["transductive"],
         device=device,

@@ -36,14 +36,20 @@ class Learner:
         """(C, H, W) of the inputs it was trained on; None if it takes any."""
         return tuple(self.run.config["spec"]["input_shape"]) if self.run else None
 
-    def method(self, source: TaskSource) -> Method:
-        """The method, after checking that it fits the tasks."""
-        shape, wanted = source.spec.input_shape, self.input_shape
-        if wanted is not None and shape != wanted:
-            hint = f"; add --size {wanted[1]}" if len(shape) == len(wanted) == 3 and shape[1] != wanted[1] else ""
+    def tasks(self, source: TaskSource) -> TaskSource:
+        """The tasks as it takes them: pictures are brought to the shape it was trained on."""
+        from ..tasks import fit_source
+
+        source, wanted = fit_source(source, self.input_shape), self.input_shape
+        if wanted is not None and source.spec.input_shape != wanted:
             raise UserError(
-                f"{self.name} was trained on inputs of shape {wanted}, and those of {source.name} are {shape}{hint}"
+                f"{self.name} was trained on inputs of shape {wanted}, and those of {source.name} have the shape "
+                f"{source.spec.input_shape}: only pictures can be converted; use other --data"
             )
+        return source
+
+    def method(self, source: TaskSource) -> Method:
+        """The method for these tasks."""
         return self.build(source.spec)
 
 
@@ -95,7 +101,4 @@ def evaluation_source(learner: Learner, values: Mapping[str, Any], device: str) 
             data["data_dir"] = Path(data["data_dir"])
         return make_source(load(spec, split, device=device, **data), split=split, device=device, **tasks)
     other = given(values, ("data",)) and {"data": data.pop("spec")}
-    shape = learner.input_shape or ()
-    if other and "size" not in data and len(shape) == 3:
-        data["size"] = shape[1]
     return learner.run.source(split, device=device, **other, **data, **tasks)

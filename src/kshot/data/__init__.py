@@ -1,4 +1,4 @@
-"""Where examples come from: built-in glyphs, scribbles and curves, Omniglot, folders of pictures, arrays."""
+"""Where examples come from: built-in glyphs, scribbles and curves, published data sets, folders of pictures, arrays."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 
 from ..errors import UserError, unknown
 from .arrays import load_arrays
+from .catalogue import PUBLISHED, Published
 from .curves import Sinusoid
 from .folder import load_folder, read_images, read_support
 from .images import Images
@@ -75,11 +76,24 @@ def _omniglot(variant: str, split: str, size: int | None, data_dir: Path | None,
     return load_omniglot(variant, split, size, data_dir, skip_bad)
 
 
+def _published(name: str, what: Published) -> Loader:
+    """The loader of a data set of photographs."""
+
+    def loader(variant: str, split: str, size: int | None, data_dir: Path | None, skip_bad: bool) -> Images:
+        from .published import load_published
+
+        return load_published(name, variant, split, size, data_dir, skip_bad)
+
+    loader.__doc__ = what.what
+    return loader
+
+
 DATASETS: dict[str, Loader] = {
     "glyphs": _glyphs,
     "omniglot": _omniglot,
     "scribbles": _scribbles,
     "sinusoid": _sinusoid,
+    **{name: _published(name, what) for name, what in PUBLISHED.items()},
 }
 
 

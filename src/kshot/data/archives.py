@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
-import os
 import re
-import warnings
 import zipfile
 import zlib
 from collections import Counter
@@ -18,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..cache import cache_dir
+from ..cache import cache_dir, keep_arrays, kept_arrays
 from ..errors import UserError
 from .places import data_dirs
 
@@ -95,10 +92,10 @@ def read_archive(path: Path, part: str) -> Drawings:
     data = path.read_bytes()
     digest = hashlib.sha256(data).hexdigest()[:16]
     cached = cache_dir() / "omniglot" / f"{part}-{len(data)}-{digest}.npz"
-    drawings = _read_cache(cached, ARCHIVES[part])
+    drawings = _from_cache(cached, ARCHIVES[part])
     if drawings is None:
         drawings = decode(path, data, part)
-        _write_cache(cached, drawings)
+        keep_arrays(cached, {"bits": drawings.bits, "characters": np.array(drawings.characters)}, compress=True)
     return drawings
 
 
@@ -137,32 +134,11 @@ def decode(path: Path, data: bytes, part: str) -> Drawings:
     return Drawings(np.stack(bits), tuple(counts))
 
 
-def _read_cache(path: Path, wanted: Archive) -> Drawings | None:
+def _from_cache(path: Path, wanted: Archive) -> Drawings | None:
     """A cached file, or None where there is none or it is damaged (then the archive is decoded again)."""
-    try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            drawings = Drawings(file["bits"], tuple(file["characters"].tolist()))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+    kept = kept_arrays(path)
+    if kept is None or not {"bits", "characters"} <= set(kept):
         return None
+    drawings = Drawings(kept["bits"], tuple(kept["characters"].tolist()))
     whole = drawings.bits.shape == (wanted.characters * DRAWERS, (SIDE * SIDE + 7) // 8)
     return drawings if whole and len(drawings.characters) == wanted.characters else None
-
-
-def _write_cache(path: Path, drawings: Drawings) -> None:
-    """Keep decoded drawings: written under a temporary name, synced, renamed."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            np.savez_compressed(file, bits=drawings.bits, characters=np.array(drawings.characters))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as e:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        warnings.warn(
-            f"could not keep the decoded pictures in {path.parent} ({e}), so that they are decoded at every start; "
-            f"name a folder that can be written by KSHOT_CACHE",
-            stacklevel=2,
-        )

@@ -34,22 +34,25 @@ def overlaps(length: int, size: int, dtype: torch.dtype = torch.float32) -> Tens
 
 
 def area_resize(pixels: Tensor, height: int, width: int) -> Tensor:
-    """Pictures in another size; every new pixel is the mean of the area it covers, rounded half up.
+    """Pictures in another size; every new pixel is the mean of the area it covers, bytes rounded half up.
 
-    The sums are whole numbers small enough to be exact in floating point, so the order of summation, and with it the
-    machine and the number of threads, does not matter.
+    The sums of bytes are whole numbers small enough to be exact in floating point, so the order of summation, and with
+    it the machine and the number of threads, does not matter.
 
     Args:
-        pixels: uint8 [M, C, H, W].
+        pixels: uint8 or floating point [M, C, H, W].
         height, width: the new size in pixels.
 
     Returns:
-        uint8 [M, C, height, width].
+        [M, C, height, width] of the same type.
     """
     M, C, H, W = pixels.shape
     if (height, width) == (H, W):
         return pixels
     area = (math.lcm(H, height) // height) * (math.lcm(W, width) // width)
+    if pixels.is_floating_point():
+        scaled = [overlaps(n, m, pixels.dtype).to(pixels.device) for n, m in ((H, height), (W, width))]
+        return scaled[0] @ pixels @ scaled[1].T / area
     dtype = torch.float32 if 255 * area < 1 << 24 else torch.float64
     rows, columns = overlaps(H, height, dtype), overlaps(W, width, dtype).T.contiguous()
     out = torch.empty(M, C, height, width, dtype=torch.uint8)

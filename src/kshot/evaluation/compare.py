@@ -74,7 +74,7 @@ class Comparison:
 
 def compare(
     methods: Mapping[str, Method],
-    source: TaskSource,
+    source: TaskSource | Mapping[str, TaskSource],
     *,
     episodes: int = 1000,
     transductive: bool = False,
@@ -86,13 +86,14 @@ def compare(
 
     Args:
         methods: by the names they have in the result.
+        source: of the tasks; or one for each method, which draw the same tasks and show them in its own way.
         transductive: for the methods that can; the others see one query at a time.
-        source, episodes, batch, progress, device: as in evaluate.
+        episodes, batch, progress, device: as in evaluate.
     """
     reports = [
         evaluate(
             method,
-            source,
+            source if isinstance(source, TaskSource) else source[name],
             episodes=episodes,
             transductive=transductive and method.about.transductive,
             batch=batch,

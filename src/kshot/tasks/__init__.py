@@ -11,6 +11,7 @@ from ..data.scribbles import Scribbles
 from ..errors import UserError
 from .augment import AUGMENTS, Augment, augment_by_name
 from .batch import Tasks
+from .convert import fit_source
 from .curves import CurveTasks
 from .episodes import ImageTasks, RunTasks, ScribbleTasks
 from .source import Count, TaskSource, TaskSpec
@@ -28,6 +29,7 @@ __all__ = [
     "TaskSource",
     "TaskSpec",
     "Tasks",
+    "fit_source",
     "make_source",
 ]
 

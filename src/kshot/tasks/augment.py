@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +19,7 @@ CACHED_PIXELS = 100_000  # 128 pictures of 28 x 28: picture, positions and resul
 
 @dataclass(frozen=True)
 class Augment:
-    """Affine and elastic distortion; the affine defaults are Koch's (2015), relative to the picture's size.
+    """Affine and elastic distortion and other light; the affine defaults are Koch's (2015), relative to the size.
 
     Each of the four affine parts is applied with probability `p`.
 
@@ -30,6 +31,9 @@ class Augment:
         p: probability of each affine part.
         elastic: standard deviation of a smooth displacement field, as a part of the width; 0 for none.
         elastic_grid: the field is drawn on this many points a side and interpolated bicubically.
+        flip: probability of a mirror image.
+        light: largest relative change of brightness, of contrast (about the middle) and of the strength of colours.
+        edge: what lies beyond the border: nothing (zeros, right for ink) or its mirror image (right for photographs).
     """
 
     rotate: float = 10.0
@@ -39,6 +43,9 @@ class Augment:
     p: float = 0.5
     elastic: float = 0.0
     elastic_grid: int = 4
+    flip: float = 0.0
+    light: float = 0.0
+    edge: Literal["zeros", "reflection"] = "zeros"
 
     def __call__(self, x: Tensor, key: Tensor) -> Tensor:
         """Distort pictures [T, P, C, H, W] (uint8, or float 0..1), each on its own: float32 of the same shape.
@@ -62,8 +69,18 @@ class Augment:
             if x.dtype == torch.uint8:
                 source = source.mul_(1 / 255)
             # A planar grid is read as it is: interleaving x and y would take longer than the sampling.
-            out[part] = F.grid_sample(source, grid.permute(0, 2, 3, 1), align_corners=False)
+            picture = F.grid_sample(source, grid.permute(0, 2, 3, 1), padding_mode=self.edge, align_corners=False)
+            out[part] = self.relit(picture, per_picture[part]) if self.light else picture
         return out.view(T, P, C, H, W)
+
+    def relit(self, x: Tensor, key: Tensor) -> Tensor:
+        """Pictures [n, C, H, W] in 0..1 in other light."""
+        u = random.uniform(random.fold(key, torch.tensor(4)), 3, low=-self.light, high=self.light)  # [n, 3]
+        bright, contrast, strength = (1 + u).T[:, :, None, None, None]  # each [n, 1, 1, 1]
+        if x.shape[1] == 3:
+            grey = 0.299 * x[:, :1] + 0.587 * x[:, 1:2] + 0.114 * x[:, 2:]
+            x = grey + strength * (x - grey)
+        return ((x * bright - 0.5) * contrast + 0.5).clamp(0, 1)
 
     def matrices(self, key: Tensor) -> Tensor:
         """The affine map of each picture, from output to input coordinates in [-1, 1]: [len(key), 2, 3]."""
@@ -74,6 +91,8 @@ class Augment:
         low, high = self.scale
         sx, sy = (1 + on[:, 2] * ((low + high) / 2 + u[:, i] * (high - low) / 2 - 1) for i in (2, 3))
         tx, ty = (u[:, i] * on[:, 3] * 2 * self.translate for i in (4, 5))
+        if self.flip:
+            sx = torch.where(random.uniform(random.fold(key, torch.tensor(3)), 1)[:, 0] < self.flip, -sx, sx)
         cos, sin = torch.cos(angle), torch.sin(angle)
         rows = [
             torch.stack([cos / sx, (shear * cos - sin) / sx, tx], -1),
@@ -131,6 +150,7 @@ AUGMENTS: dict[str, Augment | None] = {
     "elastic": Augment(p=0.0, elastic=0.03),
     "affine-elastic": Augment(elastic=0.03),
     "jitter": Augment(rotate=11.25, shear=0.0, scale=(1.0, 1.0), translate=10 / 105, p=1.0),
+    "photo": Augment(shear=0.1, translate=0.1, p=0.8, flip=0.5, light=0.3, edge="reflection"),
 }
 
 

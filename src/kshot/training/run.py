@@ -11,7 +11,7 @@ import torch
 
 from ..errors import UserError
 from ..methods.base import Method
-from ..tasks import TaskSource, TaskSpec
+from ..tasks import TaskSource, TaskSpec, fit_source
 from .checkpoint import load_into, load_note, load_tensors
 from .config import RunConfig
 from .folder import CONFIG, RunFolder, read_config
@@ -46,11 +46,21 @@ class Run:
     def source(self, split: str = "test", **options: Any) -> TaskSource:
         """Tasks of the run's data, with its way and shot unless given otherwise.
 
+        Pictures have the shape that the run takes: other data are read at its size unless `size` says otherwise, and
+        what differs then is converted. The description says so.
+
         Args:
             split: of the data.
             options: `data`, `size`, `data_dir`, `skip_bad`, and the arguments of make_source.
         """
-        return RunConfig.from_dict(self.config).source_of(split, **{"device": self.device, **options})
+        shape = tuple(self.config["spec"]["input_shape"])
+        fitted = "data" in options and "size" not in options and len(shape) == 3
+        if fitted:
+            options["size"] = shape[1]
+        source = RunConfig.from_dict(self.config).source_of(split, **{"device": self.device, **options})
+        if fitted and len(source.spec.input_shape) == 3:
+            source.description += f"; pictures read at {shape[1]} px, as the run was trained"
+        return fit_source(source, shape)
 
 
 def load_run(
