@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from dataclasses import replace
 
 import torch
 
@@ -13,6 +14,7 @@ from kshot.tasks import Tasks, TaskSpec
 
 SHAPE = (1, 16, 16)
 WAY = 3
+ATTRIBUTES = ("a", "b", "c", "d")
 SMALL = {
     "pretrained": {"eval_steps": 3},
     "maml": {"inner_steps": 2, "eval_steps": 2, "engine": "vmap"},
@@ -50,11 +52,27 @@ def image_tasks(
     return Tasks(*parts, chosen, torch.arange(T))
 
 
+def tasks_for(name: str, seed: int = 0, **counts: int) -> Tasks:
+    """Those that a method can learn: image_tasks, with a description of each class where it learns from these."""
+    tasks = image_tasks(seed, **counts)
+    if METHODS[name].about.support == "examples":
+        return tasks
+    T, N = tasks.classes.shape
+    described = torch.sigmoid(noise(seed + 200, T, N, len(ATTRIBUTES)))
+    return replace(tasks, xs=described, ys=torch.arange(N).expand(T, N))
+
+
+def spec_for(name: str, way: int = WAY) -> TaskSpec:
+    """What tasks_for(name) are like."""
+    return TaskSpec(SHAPE, way, 20, attributes=ATTRIBUTES if METHODS[name].about.support == "descriptions" else ())
+
+
 def small_method(name: str, way: int = WAY, **options: object) -> Method:
     """A method of the registry on 16-pixel pictures, in double precision and evaluation mode."""
     backbone = {"backbone_options": {"filters": 4}} if "backbone" in METHODS[name].__init__.__annotations__ else {}
-    spec = TaskSpec(SHAPE, way, 20)
-    return equipped(build_method(name, spec, **backbone, **{**SMALL.get(name, {}), **options}).double().eval())
+    return equipped(
+        build_method(name, spec_for(name, way), **backbone, **{**SMALL.get(name, {}), **options}).double().eval()
+    )
 
 
 def equipped(method: Method) -> Method:

@@ -26,7 +26,9 @@ def not_a_module() -> int:
     return 3
 
 
-@pytest.mark.parametrize(("name", "size"), [("conv4", 64), ("conv4-strided", 64), ("resnet12", 640), ("mlp", 40)])
+@pytest.mark.parametrize(
+    ("name", "size"), [("conv4", 64), ("conv4-strided", 64), ("resnet12", 640), ("mlp", 40), ("linear", 1024)]
+)
 def test_maps_pictures_to_vectors(name: str, size: int) -> None:
     module = build_backbone(name, (1, 28, 28)).eval()
     assert module(torch.zeros(2, 1, 28, 28)).shape == (2, size)

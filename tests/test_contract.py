@@ -12,7 +12,7 @@ from kshot.errors import UserError
 from kshot.functional import random
 from kshot.methods import METHODS, build_method, method_options
 from kshot.tasks import CurveTasks, Tasks
-from support import WAY, image_tasks, outputs, small_method
+from support import WAY, outputs, small_method, spec_for, tasks_for
 
 CLASSIFIERS = sorted(n for n, m in METHODS.items() if "classes" in m.about.targets)
 TRAINED = [n for n in CLASSIFIERS if METHODS[n].about.meta_trained]
@@ -32,7 +32,7 @@ def trained(name: str) -> torch.nn.Module:
         optimiser = torch.optim.SGD(method.parameters(), lr=1e-3)
         for seed in range(2):
             optimiser.zero_grad()
-            method.meta_step(image_tasks(seed))
+            method.meta_step(tasks_for(name, seed))
             optimiser.step()
     return method.eval()
 
@@ -49,14 +49,14 @@ def test_says_what_it_is(name: str) -> None:
 
 
 def test_predicts_logits_of_every_query(name: str) -> None:
-    tasks = image_tasks()
+    tasks = tasks_for(name)
     out = outputs(small_method(name), tasks)
     assert out.shape == (*tasks.yq.shape, WAY)
     assert torch.isfinite(out).all()
 
 
 def test_uint8_pictures_are_the_same_as_floats_over_255(name: str) -> None:
-    tasks = image_tasks()
+    tasks = tasks_for(name)
     bytes_ = (tasks.xs * 255).round().to(torch.uint8), (tasks.xq * 255).round().to(torch.uint8)
     method = trained(name)
     with torch.no_grad():
@@ -66,10 +66,10 @@ def test_uint8_pictures_are_the_same_as_floats_over_255(name: str) -> None:
 
 
 def test_adapt_leaves_no_trace(name: str) -> None:
-    method, tasks = trained(name), image_tasks(5)
+    method, tasks = trained(name), tasks_for(name, 5)
     before = copy.deepcopy(method.state_dict())
     first = outputs(method, tasks)
-    outputs(method, image_tasks(6))
+    outputs(method, tasks_for(name, 6))
     assert torch.equal(first, outputs(method, tasks))
     for key, value in method.state_dict().items():
         assert torch.equal(value, before[key]), key
@@ -77,7 +77,7 @@ def test_adapt_leaves_no_trace(name: str) -> None:
 
 
 def test_tasks_of_a_batch_do_not_see_each_other(name: str) -> None:
-    method, tasks = trained(name), image_tasks(7, T=3)
+    method, tasks = trained(name), tasks_for(name, 7, T=3)
     together = outputs(method, tasks)
     alone = torch.cat([outputs(method, tasks[i]) for i in range(3)])
     torch.testing.assert_close(together, alone, rtol=1e-7, atol=1e-9)
@@ -85,7 +85,7 @@ def test_tasks_of_a_batch_do_not_see_each_other(name: str) -> None:
 
 def test_no_query_sees_its_companions_unless_transductive(name: str) -> None:
     """The batch norm test: predictions one by one, in another order, and beside strangers are the same."""
-    method, tasks = trained(name), image_tasks(8)
+    method, tasks = trained(name), tasks_for(name, 8)
     all_at_once = outputs(method, tasks)
     one = torch.cat([outputs(method, tasks.with_queries(tasks.xq[:, i : i + 1], tasks.yq[:, i : i + 1]))
                      for i in range(tasks.xq.shape[1])], 1)  # fmt: skip
@@ -97,21 +97,21 @@ def test_no_query_sees_its_companions_unless_transductive(name: str) -> None:
 
 def test_transductive_methods_see_the_companions() -> None:
     for name in (n for n in CLASSIFIERS if METHODS[n].about.transductive):
-        method, tasks = trained(name), image_tasks(9)
+        method, tasks = trained(name), tasks_for(name, 9)
         full = outputs(method, tasks, transductive=True)
         half = outputs(method, tasks.with_queries(tasks.xq[:, :3], tasks.yq[:, :3]), transductive=True)
         assert not torch.allclose(full[:, :3], half), name
 
 
 def test_order_of_the_support_set(name: str) -> None:
-    method, tasks = trained(name), image_tasks(10)
+    method, tasks = trained(name), tasks_for(name, 10)
     flipped = Tasks(tasks.xs.flip(1), tasks.ys.flip(1), tasks.xq, tasks.yq, tasks.classes, tasks.indices)
     if not method.about.support_order:
         torch.testing.assert_close(outputs(method, tasks), outputs(method, flipped), rtol=1e-7, atol=1e-9)
 
 
 def test_renamed_labels_rename_the_predictions(name: str) -> None:
-    method, tasks = trained(name), image_tasks(11)
+    method, tasks = trained(name), tasks_for(name, 11)
     rename = torch.tensor([2, 0, 1])
     renamed = Tasks(tasks.xs, rename[tasks.ys], tasks.xq, rename[tasks.yq], tasks.classes, tasks.indices)
     if method.about.label_symmetric:
@@ -120,7 +120,7 @@ def test_renamed_labels_rename_the_predictions(name: str) -> None:
 
 def test_random_labels_are_at_chance(name: str) -> None:
     """With labels that have nothing to do with the pictures nothing can be known: a leak would show here."""
-    tasks = image_tasks(12, T=40, query=4)
+    tasks = tasks_for(name, 12, T=40, query=4)
     key = random.keys(0, torch.arange(40), "random labels")
     yq = random.integers(key, tasks.yq.shape[1], high=WAY)
     accuracy = (outputs(trained(name), tasks).argmax(-1) == yq).double().mean()
@@ -128,7 +128,7 @@ def test_random_labels_are_at_chance(name: str) -> None:
 
 
 def test_what_is_measured_beside_has_one_value_a_task_and_leaves_no_trace(name: str) -> None:
-    method, tasks = trained(name), image_tasks(14, T=3)
+    method, tasks = trained(name), tasks_for(name, 14, T=3)
     before = outputs(method, tasks)
     with torch.no_grad():
         together, alone = method.further(tasks), method.further(tasks[1])
@@ -141,7 +141,7 @@ def test_what_is_measured_beside_has_one_value_a_task_and_leaves_no_trace(name: 
 @pytest.mark.parametrize("name", TRAINED)
 def test_meta_step_fills_gradients(name: str) -> None:
     method = small_method(name).train()
-    measures = method.meta_step(image_tasks())
+    measures = method.meta_step(tasks_for(name))
     assert torch.isfinite(measures["loss"])
     assert 0 <= measures["accuracy"] <= 1
     missing = [n for n, p in method.named_parameters() if p.requires_grad and p.grad is None]
@@ -157,7 +157,7 @@ def test_meta_training_lowers_the_loss(name: str) -> None:
     losses = []
     for _ in range(15):
         optimiser.zero_grad()
-        losses.append(float(method.meta_step(image_tasks(3))["loss"]))
+        losses.append(float(method.meta_step(tasks_for(name, 3))["loss"]))
         optimiser.step()
     assert losses[-1] < 0.8 * losses[0]
 
@@ -165,17 +165,10 @@ def test_meta_training_lowers_the_loss(name: str) -> None:
 def test_the_same_seed_gives_the_same_weights(name: str) -> None:
     a, b, c = small_method(name), small_method(name), small_method(name)
     if name not in ("nearest", "hausdorff"):
-        c = build_method(name, _spec(), seed=1, backbone_options={"filters": 4}).double()
+        c = build_method(name, spec_for(name), seed=1, backbone_options={"filters": 4}).double()
     assert all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values()))
     same = [torch.equal(x, y) for x, y in zip(a.parameters(), c.parameters())]
     assert not same or not all(same)
-
-
-def _spec():
-    from kshot.tasks import TaskSpec
-    from support import SHAPE
-
-    return TaskSpec(SHAPE, WAY, 20)
 
 
 @pytest.mark.parametrize("name", REGRESSORS)
@@ -192,12 +185,12 @@ def test_regression(name: str) -> None:
 @pytest.mark.parametrize("name", [n for n in CLASSIFIERS if METHODS[n].about.fixed_way])
 def test_another_way_than_the_head_is_refused(name: str) -> None:
     with pytest.raises(UserError, match=r"made for 3-way tasks and got a 5-way task.*--way 5"):
-        outputs(small_method(name), image_tasks(way=5))
+        outputs(small_method(name), tasks_for(name, way=5))
 
 
 @pytest.mark.parametrize("name", [n for n in CLASSIFIERS if hasattr(METHODS[n], "predict_steps")])
 def test_predictions_by_step_end_in_the_prediction(name: str) -> None:
-    method, tasks = trained(name), image_tasks(13)
+    method, tasks = trained(name), tasks_for(name, 13)
     steps = method.eval_steps
     with torch.no_grad():
         path = method.predict_steps(tasks.xs, tasks.ys, tasks.xq, WAY, steps)
@@ -207,8 +200,8 @@ def test_predictions_by_step_end_in_the_prediction(name: str) -> None:
 
 def test_unknown_names_offer_the_nearest() -> None:
     with pytest.raises(UserError, match=r"unknown method 'protonets'; did you mean 'protonet'\?"):
-        build_method("protonets", _spec())
+        build_method("protonets", spec_for("protonet"))
     with pytest.raises(UserError, match=r"unknown option of maml 'inner_step'; did you mean 'inner_steps'\?"):
-        build_method("maml", _spec(), inner_step=3)
+        build_method("maml", spec_for("maml"), inner_step=3)
     with pytest.raises(UserError, match=r"unknown option of backbone conv4 'filter'; did you mean 'filters'\?"):
-        build_method("protonet", _spec(), backbone_options={"filter": 3})
+        build_method("protonet", spec_for("protonet"), backbone_options={"filter": 3})

@@ -13,7 +13,7 @@ from kshot.methods import METHODS, metric
 from kshot.methods.metric import MetricMethod
 from support import image_tasks, noise, outputs, small_method
 
-METRIC = sorted(n for n, m in METHODS.items() if issubclass(m, MetricMethod))
+METRIC = sorted(n for n, m in METHODS.items() if issubclass(m, MetricMethod) and m.about.support == "examples")
 
 
 def block_with_statistics() -> PoolBlock:

@@ -23,7 +23,7 @@ from kshot.methods.gradient import GradientMethod
 from kshot.tasks import Tasks, make_source
 from kshot.training import loop, train
 from kshot.training.prefetch import Prefetch
-from support import SHAPE, WAY, image_tasks, outputs, small_method
+from support import SHAPE, WAY, image_tasks, outputs, small_method, tasks_for
 from test_scan import arguments, lstm, memory, same, values_and_gradients
 from training_support import At, small_training
 
@@ -71,7 +71,7 @@ def test_pictures_are_drawn_where_they_lie_without_waiting(augment: str | None) 
 
 @pytest.mark.parametrize("name", sorted(n for n, m in METHODS.items() if "classes" in m.about.targets))
 def test_methods_agree_with_the_processor(name: str) -> None:
-    method, tasks = small_method(name), image_tasks(0)
+    method, tasks = small_method(name), tasks_for(name)
     here = outputs(method, tasks)
     there = outputs(method.cuda(), tasks.to("cuda")).cpu()
     torch.testing.assert_close(here, there, rtol=1e-6, atol=1e-7)

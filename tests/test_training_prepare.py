@@ -16,10 +16,10 @@ from kshot.data.curves import Sinusoid
 from kshot.errors import UserError
 from kshot.methods import METHODS, Method, build_method, tuning
 from kshot.methods.protonet import ProtoNet
-from kshot.tasks import CurveTasks, TaskSpec
+from kshot.tasks import CurveTasks
 from kshot.training import load_run, prepare, train
 from kshot.training.trainer import TrainResult
-from support import SHAPE, SMALL, Plain, equipped, image_tasks
+from support import SMALL, Plain, equipped, image_tasks, spec_for, tasks_for
 
 SOURCE = CurveTasks(Sinusoid(), shot=5, query=5)
 compiler = pytest.mark.skipif(not any(map(shutil.which, ("g++", "clang++"))), reason="needs a C++ compiler")
@@ -128,10 +128,10 @@ CLASSIFIERS = sorted(n for n, m in METHODS.items() if m.about.meta_trained and "
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_bfloat16_is_near_and_keeps_weights_in_float32(name: str) -> None:
-    source = image_tasks(0, T=4).map(lambda t: t.float() if t.is_floating_point() else t)
+    source = tasks_for(name, T=4).map(lambda t: t.float() if t.is_floating_point() else t)
     losses = []
     for cast in (False, True):
-        method = build_method(name, TaskSpec(SHAPE, 3, 20), backbone_options={"filters": 8}, **SMALL.get(name, {}))
+        method = build_method(name, spec_for(name), backbone_options={"filters": 8}, **SMALL.get(name, {}))
         equipped(method).train()
         with torch.autocast("cpu", torch.bfloat16, enabled=cast, cache_enabled=False):
             losses.append(method.meta_step(source)["loss"].item())

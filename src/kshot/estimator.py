@@ -94,6 +94,11 @@ class _FewShot(BaseEstimator):
         name = str(self.model)
         if Path(name).exists() or name not in METHODS:
             run = load_run(name, self.device, options=self.options)
+            if run.method.about.support != "examples":
+                raise UserError(
+                    f"{name} learns a class from its description, and a fit gives examples: take the run of another "
+                    f"method, or `kshot predict {name} --support FILE.csv`"
+                )
             return run.method, tuple(run.config["spec"]["input_shape"])
         if METHODS[name].about.meta_trained:
             raise UserError(

@@ -13,6 +13,7 @@ from ..errors import UserError, unknown
 from .conv4 import Conv4, Conv4Strided
 from .conv4_maps import Conv4Maps
 from .koch import Koch
+from .linear import Linear
 from .mlp import MLP
 from .resnet12 import ResNet12
 
@@ -23,6 +24,7 @@ BACKBONES: dict[str, Callable[..., nn.Module]] = {
     "koch": Koch,
     "resnet12": ResNet12,
     "mlp": MLP,
+    "linear": Linear,
 }
 
 __all__ = [
@@ -32,6 +34,7 @@ __all__ = [
     "Conv4Maps",
     "Conv4Strided",
     "Koch",
+    "Linear",
     "ResNet12",
     "build_backbone",
     "feature_size",

@@ -46,11 +46,24 @@ class Learner:
                 f"{self.name} was trained on inputs of shape {wanted}, and those of {source.name} have the shape "
                 f"{source.spec.input_shape}: only pictures can be converted; use other --data"
             )
+        trained = tuple(self.run.config["spec"].get("attributes", ())) if self.run else source.spec.attributes
+        if trained != source.spec.attributes:
+            raise UserError(
+                f"{self.name} was trained to learn a class from {_shown(trained)}, and the tasks of {source.name} give "
+                f"{_shown(source.spec.attributes)}: leave out --shot, and use data with descriptions as in training"
+            )
         return source
 
     def method(self, source: TaskSource) -> Method:
         """The method for these tasks."""
         return self.build(source.spec)
+
+
+def _shown(attributes: tuple[str, ...]) -> str:
+    """What a support set holds, in words."""
+    if not attributes:
+        return "examples"
+    return f"{len(attributes)} numbers or words ({', '.join(attributes[:3])}{', ...' * (len(attributes) > 3)})"
 
 
 def find_learner(name: str, device: str = "cpu", options: Mapping[str, Any] | None = None) -> Learner:
@@ -88,6 +101,7 @@ def evaluation_source(learner: Learner, values: Mapping[str, Any], device: str) 
     """The tasks that the user asked for: those of the run where nothing else was said."""
     from ..data import load
     from ..tasks import make_source
+    from ..training.config import PATHS
 
     split = values["split"]
     if split not in SPLITS:
@@ -97,8 +111,7 @@ def evaluation_source(learner: Learner, values: Mapping[str, Any], device: str) 
         if "spec" not in data:
             raise UserError(f"{learner.name} knows no data of its own: add --data NAME (see `kshot list data`)")
         spec = data.pop("spec")
-        if "data_dir" in data:
-            data["data_dir"] = Path(data["data_dir"])
+        data |= {name: Path(data[name]) for name in PATHS if name in data}
         return make_source(load(spec, split, device=device, **data), split=split, device=device, **tasks)
     other = given(values, ("data",)) and {"data": data.pop("spec")}
     return learner.run.source(split, device=device, **other, **data, **tasks)

@@ -53,6 +53,7 @@ def _methods() -> list[dict[str, object]]:
             "any way": not method.about.fixed_way,
             "transductive mode": method.about.transductive,
             "learns": list(method.about.targets),
+            "from": method.about.support,
             "source": method.about.source,
             "options": list(method_options(name)),
         }

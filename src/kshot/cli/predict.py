@@ -18,7 +18,11 @@ from .sources import json_flag, machine_flags, use_machine
 
 def predict_command() -> Callable[..., None]:
     """The function behind `kshot predict`."""
-    support = typer.Option("--support", help="the labelled examples: a folder with a folder of pictures for each class")
+    support = typer.Option(
+        "--support",
+        help="the labelled examples: a folder with a folder of pictures for each class; or, for protonet-zero, a table "
+        "(.csv) that describes each class",
+    )
     query = typer.Option("--query", help="the pictures to label: a folder, or a file; repeat it for more")
     option = typer.Option("--option", help="name=value: an argument of the method; repeat it for more")
     return command(
@@ -61,6 +65,7 @@ def _predict(values: dict[str, Any]) -> None:
         values["support"],
         query[0] if len(query) == 1 and query[0].is_dir() else query,
         input_shape=shape,
+        attributes=learner.run.config["spec"].get("attributes", ()) if learner.run else (),
         size=size,
         invert=values["invert"],
         skip_bad=values["skip_bad"],

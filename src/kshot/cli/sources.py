@@ -22,6 +22,9 @@ def data_flags(data: str | None = None) -> list[Flag]:
         Flag("data", str, data, "name, name:variant, a folder of class folders of pictures, or an .npz file", DATA),
         Flag("data_dir", Path, None, "folder that already holds the archives of named data sets", DATA),
         Flag("size", int, None, "side of the pictures in pixels; each kind of data has its own default", DATA),
+        Flag(
+            "attributes", Path, None, "table (.csv) that describes each class, by numbers or words; see --shot 0", DATA
+        ),
         Flag("skip_bad", bool, None, "leave out unusable files of a folder and count them", DATA, shown="no"),
     ]
 
@@ -31,7 +34,14 @@ def task_flags(own: bool = True) -> list[Flag]:
     way, shot, query, within, balanced = ("5", "1", "15", "no", "yes") if own else ("",) * 5
     return [
         Flag("way", str, None, "classes of a task (5), or a range (5-20) that varies", TASKS, shown=way),
-        Flag("shot", str, None, "examples of each class, or a range; for curves, points", TASKS, shown=shot),
+        Flag(
+            "shot",
+            str,
+            None,
+            "examples of each class, or a range; for curves, points; 0: classes are described",
+            TASKS,
+            shown=shot,
+        ),
         Flag("query", int, None, "queries of each class; for curves, points", TASKS, shown=query),
         Flag("within", bool, None, "draw a task within one alphabet, script or style", TASKS, shown=within),
         Flag("balanced", bool, None, "as many examples of each class; or classes at random", TASKS, shown=balanced),
@@ -81,9 +91,11 @@ def use_machine(values: Mapping[str, Any]) -> str:
 
 def data_choice(values: Mapping[str, Any]) -> dict[str, Any]:
     """What the user said about the data, as RunConfig.data holds it."""
-    chosen = given(values, ("size", "data_dir", "skip_bad"))
+    chosen = given(values, ("size", "data_dir", "skip_bad", "attributes"))
     if "data_dir" in chosen:
         chosen["data_dir"] = str(chosen["data_dir"])
+    if "attributes" in chosen:
+        chosen["attributes"] = str(chosen["attributes"].expanduser().resolve())
     if values["data"] is not None:
         chosen["spec"] = whole_path(values["data"])
     return chosen

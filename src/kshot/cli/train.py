@@ -67,10 +67,9 @@ def train_command(name: str) -> Callable[..., None]:
     from ..methods import METHODS
 
     about = METHODS[name].about
-    tasks = "glyphs --way 5 --shot 1" if "classes" in about.targets else "sinusoid --shot 10"
     doc = (
         f"{about.title[0].upper()}{about.title[1:]} ({about.source}): {about.idea}.\n\n"
-        f"Example: kshot train {name} --data {tasks} --steps 500 --out runs/{name}"
+        f"Example: kshot train {name} --data {_example(about)} --steps 500 --out runs/{name}"
     )
     own = method_flags(name)
 
@@ -78,6 +77,13 @@ def train_command(name: str) -> Callable[..., None]:
         _train(name, own, values)
 
     return command(run, [_out(), *own.values(), *shared_flags(), _backbone_option()], doc)
+
+
+def _example(about: Any) -> str:
+    """Data and tasks that a method can learn."""
+    if about.support == "descriptions":
+        return "glyphs:names --way 50"
+    return "glyphs --way 5 --shot 1" if "classes" in about.targets else "sinusoid --shot 10"
 
 
 def _out() -> inspect.Parameter:

@@ -11,6 +11,7 @@ from ..errors import UserError, unknown
 from .arrays import load_arrays
 from .catalogue import PUBLISHED, Published
 from .curves import Sinusoid
+from .descriptions import describe, read_descriptions
 from .folder import load_folder, read_images, read_support
 from .images import Images
 from .pictures import Invert
@@ -32,6 +33,7 @@ __all__ = [
     "load_arrays",
     "load_folder",
     "load_runs",
+    "read_descriptions",
     "read_images",
     "read_support",
 ]
@@ -54,7 +56,12 @@ def _sinusoid(variant: str, split: str, size: int | None, data_dir: Path | None,
 
 
 def _glyphs(variant: str, split: str, size: int | None, data_dir: Path | None, skip_bad: bool) -> Images:
-    """Built-in: about a thousand letters of 13 scripts in matplotlib's typefaces; split by script."""
+    """Built-in: about a thousand letters of 13 scripts in matplotlib's typefaces, split by script; glyphs:names are 860
+    letters with and without marks, described by their names for zero-shot tasks, split by combination."""
+    if variant == "names":
+        from .glyph_names import load_named_glyphs
+
+        return load_named_glyphs(split, size)
     from .glyphs import load_glyphs
 
     return load_glyphs(variant=variant, split=split, size=size)
@@ -107,6 +114,7 @@ def load(
     channels: int | None = None,
     invert: Invert = "auto",
     least: int = 2,
+    attributes: Path | None = None,
     device: torch.device | str = "cpu",
 ) -> Images | Sinusoid | Scribbles | OneShotRuns:
     """Data by name or path.
@@ -120,6 +128,7 @@ def load(
         skip_bad: leave out unusable files of a folder and count them, instead of stopping at the first.
         channels, invert: for folders, see `load_folder`.
         least: for folders and .npz files, how many examples a class needs.
+        attributes: a table that describes the classes, for zero-shot tasks: see `data.descriptions`.
         device: where the pixels lie.
     """
     name, _, variant = str(spec).partition(":")
@@ -128,6 +137,10 @@ def load(
         data = DATASETS[name](variant, split, size, data_dir, skip_bad)
     else:
         data = _by_path(spec, split, size, channels=channels, invert=invert, least=least, skip_bad=skip_bad)
+    if attributes is not None:
+        if not isinstance(data, Images):
+            raise UserError(f"{spec} has no classes that a table could describe: leave out --attributes {attributes}")
+        data = describe(data, attributes)
     return data.to(device) if isinstance(data, Images) else data
 
 

@@ -1,4 +1,4 @@
-"""Labelled pictures in an .npz file: arrays `x` (or `images`) and `y` (or `labels`), nothing pickled."""
+"""Labelled pictures or features in an .npz file: arrays `x` (or `images`) and `y` (or `labels`), nothing pickled."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ def load_arrays(
 
     Args:
         path: the file. Pictures are [M, H, W], [M, H, W, C] or [M, C, H, W]: integers 0..255, or numbers 0..1, or
-            truth values; labels [M] are whole numbers or strings. Pictures are taken as they are, not inverted.
+            truth values; labels [M] are whole numbers or strings. Pictures are taken as they are, not inverted. In
+            their place may be features [M, D] of a floating type. An array `attributes` [classes, A] describes the
+            classes, in the order of the sorted labels; `attribute_names` [A] names its columns.
         split: "train", "val", "test" or "all".
         size: side in pixels to which pictures are brought by area averages; by default they keep their shape.
         least: how many pictures a class needs.
@@ -37,7 +39,7 @@ def load_arrays(
     check_size(size)
     arrays = _read(path)
     x, y = (_pick(path, arrays, names) for names in (PICTURES, LABELS))
-    pixels = as_pixels(str(path), x)  # [M, C, H, W]
+    pixels = _features(path, x) if x.ndim == 2 and x.dtype.kind == "f" else as_pixels(str(path), x)  # [M, ...]
     labels = _labels(path, y)
     if len(pixels) != len(labels):
         raise UserError(f"{path} has {len(pixels)} pictures but {len(labels)} labels; expected one label a picture")
@@ -53,6 +55,7 @@ def load_arrays(
     rows = np.concatenate([np.flatnonzero(codes == i) for i in picked]) if len(picked) else np.empty(0, np.int64)
     if not len(rows):
         raise UserError(f"no class of {path} (split {split!r}) has {least} pictures: add pictures")
+    attributes, attribute_names = _attributes(path, arrays, len(values))
     images = Images(
         pixels=pixels[torch.from_numpy(rows)],
         offsets=offsets_of(torch.from_numpy(counts[picked])),
@@ -62,6 +65,8 @@ def load_arrays(
         split=split,
         split_note=note + problems.note,
         skipped=tuple(problems.messages),
+        attributes=None if attributes is None else attributes[picked],
+        attribute_names=attribute_names,
     )
     return images if size is None else images.resized(size)
 
@@ -90,6 +95,31 @@ def _pick(path: Path, arrays: dict[str, np.ndarray], names: tuple[str, ...]) -> 
         found = ", ".join(sorted(arrays)) or "nothing"
         raise UserError(f"{path} has {what} {' or '.join(names)} (found: {found}); save exactly one of them")
     return arrays[present[0]]
+
+
+def _features(path: Path, x: np.ndarray) -> Tensor:
+    """Features as float32 [M, D]."""
+    if 0 in x.shape or not np.isfinite(x).all():
+        raise UserError(f"the features in {path} have the shape {list(x.shape)}; expected [M, D], none 0, and no NaN")
+    return torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32))
+
+
+def _attributes(path: Path, arrays: dict[str, np.ndarray], classes: int) -> tuple[Tensor | None, tuple[str, ...]]:
+    """What describes the classes, float32 [classes, A], and the names of its columns; None and () without."""
+    if "attributes" not in arrays:
+        return None, ()
+    a = arrays["attributes"]
+    if a.ndim != 2 or len(a) != classes or a.dtype.kind not in "iufb" or not np.isfinite(a).all():
+        raise UserError(
+            f"the attributes in {path} are {a.dtype} of shape {list(a.shape)}; expected numbers [{classes}, A], a row "
+            f"for each of the {classes} sorted labels"
+        )
+    names = tuple(map(str, arrays.get("attribute_names", [f"attribute {i}" for i in range(1, a.shape[1] + 1)])))
+    if len(names) != a.shape[1] or len(set(names)) != len(names):
+        raise UserError(
+            f"{path} has {len(names)} attribute_names for {a.shape[1]} attributes; expected one of its own for each"
+        )
+    return torch.from_numpy(a.astype(np.float32)), names
 
 
 def as_pixels(where: str, x: np.ndarray) -> Tensor:

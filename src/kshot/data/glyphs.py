@@ -84,17 +84,13 @@ def load_glyphs(variant: str = "", split: str = "train", size: int | None = None
     """The letters of one split, DRAWINGS pictures of each.
 
     Args:
-        variant: none exist; must be "".
+        variant: must be "" here; "names" is `glyph_names.load_named_glyphs`.
         split: "train", "val", "test" or "all".
         size: side of the pictures, 28 by default.
     """
     if variant:
-        raise UserError(f"glyphs has no variants; got {variant!r}: leave out ':{variant}'")
-    if split not in SPLITS:
-        raise unknown("split", split, SPLITS)
-    side = 28 if size is None else size
-    if side < 8:
-        raise UserError(f"glyphs need a size of at least 8 pixels; got {side}")
+        raise UserError(f"glyphs has no variants but names; got {variant!r}: use glyphs or glyphs:names")
+    side = check(split, size)
     every = letters()
     mine = [i for i, s in enumerate(every.scripts) if split in ("all", SCRIPTS[s][1])]
     codes = every.typefaces.characters[every.kept[mine]]
@@ -108,6 +104,16 @@ def load_glyphs(variant: str = "", split: str = "train", size: int | None = None
         split=split,
         split_note=note(every, mine),
     )
+
+
+def check(split: str, size: int | None) -> int:
+    """The side of the pictures in pixels, or an error."""
+    if split not in SPLITS:
+        raise unknown("split", split, SPLITS)
+    side = 28 if size is None else size
+    if side < 8:
+        raise UserError(f"glyphs need a size of at least 8 pixels; got {side}")
+    return side
 
 
 def draw_glyphs(faces: Typefaces, rows: Tensor, size: int) -> Tensor:

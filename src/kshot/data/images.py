@@ -1,4 +1,4 @@
-"""Labelled pictures that lie in memory once, as uint8, sorted by class."""
+"""Labelled pictures that lie in memory once, as uint8, sorted by class; or vectors (features) in their place."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ class Images:
     """Labelled pictures.
 
     Attributes:
-        pixels: uint8 [M, C, H, W]; ink or light is high (drawings are inverted when loaded: ink is 255).
+        pixels: uint8 [M, C, H, W]; ink or light is high (drawings are inverted when loaded: ink is 255). Or features
+            that somebody's network made of pictures: float32 [M, D].
         offsets: int64 [n_classes + 1]; the pictures of class c are the rows offsets[c] to offsets[c + 1] - 1.
         names: the name of each class, for example "Greek/character01".
         groups: the alphabet or script of each class; "" where there is none.
@@ -25,6 +26,10 @@ class Images:
         split: "train", "val", "test" or "all".
         split_note: one line that a report prints: which classes these are.
         skipped: what was left out because it could not be used: one message a file or folder.
+        attributes: float32 [n_classes, A], a description of each class (row c of class c), for zero-shot tasks; None
+            where there is none. Best around 0..1: they are given to the network as they are.
+        attribute_names: the A names of its columns: words of a vocabulary, or "has_bill_shape::hooked". Splits of one
+            data set have the same columns in the same order.
     """
 
     pixels: Tensor
@@ -35,11 +40,15 @@ class Images:
     split: str
     split_note: str = ""
     skipped: tuple[str, ...] = ()
+    attributes: Tensor | None = None
+    attribute_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        p, o = self.pixels, self.offsets
-        if p.dtype != torch.uint8 or p.ndim != 4:
-            raise UserError(f"pixels must be uint8 [M, C, H, W]; got {p.dtype} {tuple(p.shape)}")
+        p, o, a = self.pixels, self.offsets, self.attributes
+        if (p.dtype, p.ndim) not in ((torch.uint8, 4), (torch.float32, 2)):
+            raise UserError(
+                f"pixels must be uint8 [M, C, H, W], or features float32 [M, D]; got {p.dtype} {tuple(p.shape)}"
+            )
         if len(self.names) != len(self.groups) or len(o) != len(self.names) + 1:
             raise UserError(
                 f"{len(self.names)} class names need as many groups and one offset more; got {len(self.groups)} groups "
@@ -47,6 +56,11 @@ class Images:
             )
         if int(o[0]) != 0 or int(o[-1]) != len(p) or bool((o.diff() < 1).any()):
             raise UserError(f"offsets must rise from 0 to the number of pictures, {len(p)}; got {o.tolist()[:20]}")
+        if a is not None and (a.dtype != torch.float32 or a.shape != (len(self.names), len(self.attribute_names))):
+            raise UserError(
+                f"attributes must be float32 [{len(self.names)}, {len(self.attribute_names)}], a row for each class "
+                f"and a column for each name; got {a.dtype} {tuple(a.shape)}"
+            )
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -63,11 +77,13 @@ class Images:
 
     def to(self, device: torch.device | str) -> Images:
         """The same pictures on another device."""
-        return replace(self, pixels=self.pixels.to(device), offsets=self.offsets.to(device))
+        attributes = None if self.attributes is None else self.attributes.to(device)
+        return replace(self, pixels=self.pixels.to(device), offsets=self.offsets.to(device), attributes=attributes)
 
     def resized(self, size: int) -> Images:
         """The same pictures with sides of `size` pixels, by area averages."""
         check_size(size)
+        self._check_pictures("have no size to change: leave out --size")
         return replace(self, pixels=area_resize(self.pixels, size, size))
 
     def select(self, classes: Sequence[int] | Tensor) -> Images:
@@ -84,14 +100,17 @@ class Images:
             offsets=offsets_of(counts).to(self.offsets.device),
             names=tuple(self.names[c] for c in picked),
             groups=tuple(self.groups[c] for c in picked),
+            attributes=None if self.attributes is None else self.attributes[picked],
         )
 
     def rotated(self) -> Images:
         """Four times the classes: each turned by 0, 90, 180 and 270 degrees (Santoro et al. 2016).
 
         The turned classes follow the upright ones; "Greek/character01" turned by 90 degrees counter-clockwise is
-        "Greek/character01 rot090" of the group "Greek rot090", so that all of a group are turned alike.
+        "Greek/character01 rot090" of the group "Greek rot090", so that all of a group are turned alike. What was said
+        of a class does not tell how it is turned, so that there are no descriptions.
         """
+        self._check_pictures("cannot be turned: leave out --rotations")
         marks = ("", " rot090", " rot180", " rot270")
         return replace(
             self,
@@ -99,7 +118,13 @@ class Images:
             offsets=offsets_of(self.counts.repeat(4)),
             names=tuple(n + mark for mark in marks for n in self.names),
             groups=tuple(g + mark if g else g for mark in marks for g in self.groups),
+            attributes=None,
+            attribute_names=(),
         )
+
+    def _check_pictures(self, what: str) -> None:
+        if self.pixels.ndim != 4:
+            raise UserError(f"the examples of {self.name} are vectors of {self.pixels.shape[1]} numbers and {what}")
 
 
 def offsets_of(counts: Tensor) -> Tensor:

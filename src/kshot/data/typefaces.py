@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,15 +53,15 @@ def face_path(face: str) -> Path:
     return Path(get_data_path()) / "fonts" / "ttf" / f"{face}.ttf"
 
 
-def read_typefaces(faces: Sequence[str] = FACES) -> Typefaces:
-    """The letters of every face, from the character maps of the font files; faces not installed are left out."""
+def read_typefaces(faces: Sequence[str] = FACES, wanted: Callable[[str], bool] = is_letter) -> Typefaces:
+    """The wanted characters of every face, from the font files' character maps; faces not installed are left out."""
     from fontTools.ttLib import TTFont
 
     found = {face: path for face in faces if (path := face_path(face)).is_file()}
     maps: list[set[int]] = []
     for face, path in found.items():
         with TTFont(path, lazy=True) as font:
-            codes = {c for c, glyph in font.getBestCmap().items() if glyph != ".notdef" and is_letter(chr(c))}
+            codes = {c for c, glyph in font.getBestCmap().items() if glyph != ".notdef" and wanted(chr(c))}
         maps.append({c for c in codes if c < 128} if face in ASCII_ONLY else codes)
     characters = sorted(set().union(*maps))
     has = torch.tensor([[c in codes for codes in maps] for c in characters])

@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ..data.descriptions import read_descriptions
 from ..data.folder import read_images, read_support
 from ..data.pictures import ink_high
 from ..data.problems import Problems
@@ -73,19 +74,21 @@ def predict_folders(
     query: Path | Sequence[Path],
     *,
     input_shape: tuple[int, ...] | None = None,
+    attributes: Sequence[str] = (),
     size: int | None = None,
     invert: Literal["auto", "yes", "no"] = "auto",
     skip_bad: bool = False,
     transductive: bool = False,
     device: torch.device | str = "cpu",
 ) -> tuple[list[Prediction], list[str]]:
-    """Learn the classes of `support/<class>/*` and label the pictures of `query`.
+    """Learn the classes of `support/<class>/*`, or those that a table describes, and label the pictures of `query`.
 
     Args:
         method: trained, or one that needs no training.
-        support: a folder of class folders.
+        support: a folder of class folders; for a method that learns from descriptions, a table of them.
         query: a folder of pictures, or picture files.
         input_shape: (C, H, W) of the method's inputs; by default as the support pictures suggest.
+        attributes: what describes a class in the method's training, see `Images.attribute_names`.
         size: side of the pictures where input_shape does not say.
         invert: whether dark ink on light paper becomes high ink, as in training; auto decides for all pictures at once.
         skip_bad: leave out unusable files instead of stopping at the first.
@@ -100,10 +103,15 @@ def predict_folders(
     size = size if input_shape is None else input_shape[1]
     channels = None if input_shape is None else input_shape[0]
     problems = Problems(skip=skip_bad)
-    xs, ys, names = read_support(support, size, channels, "no", problems)
-    xq, files = read_images(query, xs.shape[-1], xs.shape[1], "no", problems)
-    both = ink_high(torch.cat([xs, xq]), invert)
-    xs, xq = both[: len(xs)], both[len(xs) :]
+    if method.about.support == "descriptions":
+        xs, names = _described(support, attributes)
+        ys = torch.arange(len(names))
+        xq, files = read_images(query, size, channels, invert, problems)
+    else:
+        xs, ys, names = read_support(support, size, channels, "no", problems)
+        xq, files = read_images(query, xs.shape[-1], xs.shape[1], "no", problems)
+        both = ink_high(torch.cat([xs, xq]), invert)
+        xs, xq = both[: len(xs)], both[len(xs) :]
     method.to(device)
     p = probabilities(method, xs.to(device), ys.to(device), xq.to(device), transductive=transductive)
     found = []
@@ -111,3 +119,16 @@ def predict_folders(
         best = max(range(len(names)), key=row.__getitem__)
         found.append(Prediction(str(file), names[best], row[best], dict(zip(names, row))))
     return found, list(problems.messages)
+
+
+def _described(table: Path, attributes: Sequence[str]) -> tuple[Tensor, tuple[str, ...]]:
+    """The descriptions of at least two classes [N, A], and their names."""
+    if table.is_dir():
+        raise UserError(
+            f"{table} is a folder, and this model learns from descriptions: name a table (.csv) with a line for "
+            f"each class, such as zebra,striped four legs"
+        )
+    found = read_descriptions(table, attributes)
+    if len(found.classes) < 2:
+        raise UserError(f"{table} describes {len(found.classes)} class; a task needs at least 2: add a line for each")
+    return found.values, found.classes

@@ -17,6 +17,7 @@ from .cavia import CAVIA
 from .cnp import CNP
 from .distilled import Distilled
 from .embedding import Embedding
+from .hallucinate import Hallucinate
 from .imaml import IMAML
 from .maml import FOMAML, MAML
 from .mamlpp import MAMLpp
@@ -28,6 +29,7 @@ from .nearest import Hausdorff, Nearest
 from .pretrained import Pretrained
 from .protomaml import ProtoMAML
 from .protonet import ProtoNet
+from .protonet_zero import ProtoNetZero
 from .r2d2 import R2D2
 from .relation import Relation
 from .reptile import Reptile
@@ -45,6 +47,7 @@ METHODS: dict[str, type[Method]] = {
     "siamese": Siamese,
     "matching-fce": MatchingFCE,
     "relation": Relation,
+    "protonet-zero": ProtoNetZero,
     "mann": MANN,
     "anil": ANIL,
     "boil": BOIL,
@@ -56,6 +59,7 @@ METHODS: dict[str, type[Method]] = {
     "cavia": CAVIA,
     "embedding": Embedding,
     "distilled": Distilled,
+    "hallucinate": Hallucinate,
     "cnp": CNP,
     "attention": Attention,
 }
@@ -75,6 +79,7 @@ __all__ = [
     "Attention",
     "Distilled",
     "Embedding",
+    "Hallucinate",
     "Hausdorff",
     "MAMLpp",
     "Matching",
@@ -85,6 +90,7 @@ __all__ = [
     "Pretrained",
     "ProtoMAML",
     "ProtoNet",
+    "ProtoNetZero",
     "Relation",
     "Reptile",
     "Siamese",
@@ -93,8 +99,12 @@ __all__ = [
     "method_options",
 ]
 
-FROM_THE_TASKS = ("input_shape", "way", "num_classes", "output_dim")
+FROM_THE_TASKS = ("input_shape", "way", "num_classes", "output_dim", "attributes")
 NOT_OPTIONS = ("self", "backbone", "seed", *FROM_THE_TASKS)
+WAY_OUT = {
+    "examples": "use --shot 0, and data that describes its classes (glyphs:names, or --attributes FILE)",
+    "descriptions": "use --shot 1 or more, or the method protonet-zero",
+}
 
 
 def method_class(name: str) -> type[Method]:
@@ -134,6 +144,11 @@ def build_method(
     if ("regression" if spec.regression else "classes") not in kinds:
         raise UserError(
             f"{name} learns {' and '.join(kinds)}, and these tasks are {'regression' if spec.regression else 'classes'}"
+        )
+    if make.about.support != spec.support:
+        raise UserError(
+            f"{name} learns from {make.about.support}, and the support sets of these tasks hold {spec.support}: "
+            + WAY_OUT[spec.support]
         )
     known = method_options(name)
     for option in options:

@@ -32,6 +32,7 @@ class About:
         support_order: whether the order of the support set can change the predictions.
         label_symmetric: renaming the labels of a task renames the predictions in the same way.
         targets: the kinds of task it learns ("classes", "regression").
+        support: what its support sets hold: "examples", or "descriptions" (zero-shot: xs [T, N, A], one a class).
     """
 
     title: str
@@ -43,6 +44,7 @@ class About:
     support_order: bool = False
     label_symmetric: bool = True
     targets: tuple[str, ...] = ("classes",)
+    support: str = "examples"
 
 
 class Method(nn.Module):

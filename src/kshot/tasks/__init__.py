@@ -13,7 +13,8 @@ from .augment import AUGMENTS, Augment, augment_by_name
 from .batch import Tasks
 from .convert import fit_source
 from .curves import CurveTasks
-from .episodes import ImageTasks, RunTasks, ScribbleTasks
+from .episodes import ImageTasks, ScribbleTasks
+from .runs import RunTasks
 from .source import Count, TaskSource, TaskSpec
 
 Data = Images | Sinusoid | Scribbles | OneShotRuns
@@ -54,7 +55,7 @@ def make_source(
     Args:
         data: labelled pictures, scribbles, sine curves, or the one-shot runs (which fix every other argument).
         way: classes of a task, or a range (low, high); for curves it has no meaning and is ignored.
-        shot: support examples of each class (points of a curve), or a range.
+        shot: support examples of each class (points of a curve), or a range; 0 for zero-shot tasks.
         query: queries of each class (points of a curve).
         seed: tasks of different seeds are independent.
         within: all classes of a task come from one alphabet, script or style.

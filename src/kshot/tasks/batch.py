@@ -16,7 +16,8 @@ class Tasks:
     """T tasks of one way and one shot.
 
     Attributes:
-        xs: support inputs [T, S, ...]; images are uint8 in 0..255 or float in 0..1 (ink or light is 1).
+        xs: support inputs [T, S, ...]; images are uint8 in 0..255 or float in 0..1 (ink or light is 1). In zero-shot
+            tasks descriptions [T, N, A], one of each class.
         ys: support targets [T, S]: labels 0..N-1 (int64), or real vectors [T, S, D] (regression).
         xq: query inputs [T, Q, ...].
         yq: query targets [T, Q] or [T, Q, D].

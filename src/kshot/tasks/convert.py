@@ -24,6 +24,7 @@ class ConvertedTasks(TaskSource):
     """
 
     def __init__(self, source: TaskSource, shape: tuple[int, ...]) -> None:
+        self.described = source.described
         super().__init__(source.way, source.shot, source.query, source.seed, source.block)
         self.source, self.shape = source, tuple(shape)
         self.name, self.split, self.measure = source.name, source.split, source.measure

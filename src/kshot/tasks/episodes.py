@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from ..data.images import Images
-from ..data.runs import OneShotRuns
 from ..data.scribbles import Scribbles
 from ..errors import UserError, unknown
 from ..functional import random
@@ -60,17 +59,24 @@ class EpisodeTasks(TaskSource):
         """uint8 [T, P, C, H, W] of the given examples [T, P] of classes [T, P]."""
         raise NotImplementedError
 
+    def descriptions(self, classes: Tensor) -> Tensor:
+        """float32 [T, N, A] of classes [T, N], where there are any."""
+        raise NotImplementedError
+
     def draw(self, indices: Tensor, way: int, shot: int) -> Tasks:
         """The tasks of the given indices."""
         classes = self.pick_classes(indices, way)
         key = random.keys(self.seed, indices, "examples")
         episode = draw_episode(key, classes, self.examples(classes), self.bounds, shot, self.query, self.balanced)
-        xs = self.pictures(classes.gather(1, episode.ys), episode.support)
-        xq = self.pictures(classes.gather(1, episode.yq), episode.query)
+        ys, xq = episode.ys, self.pictures(classes.gather(1, episode.yq), episode.query)
+        if shot:
+            xs = self.pictures(classes.gather(1, ys), episode.support)
+        else:
+            xs, ys = self.descriptions(classes), torch.arange(way).expand(len(indices), way)
         if self.augment is not None:
-            xs = self.augment(xs, random.keys(self.seed, indices, "augment support"))
+            xs = self.augment(xs, random.keys(self.seed, indices, "augment support")) if shot else xs
             xq = self.augment(xq, random.keys(self.seed, indices, "augment query"))
-        return Tasks(xs, episode.ys, xq, episode.yq, classes, indices).to(xs.device)
+        return Tasks(xs, ys, xq, episode.yq, classes, indices).to(xq.device)
 
 
 class ImageTasks(EpisodeTasks):
@@ -81,6 +87,7 @@ class ImageTasks(EpisodeTasks):
         within: all classes of a task come from one group (one alphabet, one script), drawn in proportion to its size.
         augment: random distortions of every picture; the pictures are then float32 in 0..1.
         balanced: a class has `shot` support examples; otherwise their classes are drawn one by one.
+        shot: 0 for zero-shot tasks, whose support set holds the descriptions of the classes.
     """
 
     def __init__(
@@ -96,9 +103,17 @@ class ImageTasks(EpisodeTasks):
         balanced: bool = True,
         block: int = 1,
     ) -> None:
+        self.described = images.attributes is not None
+        if shot == 0 and not self.described:
+            raise UserError(
+                f"{images.name} does not describe its classes, and without examples (shot 0) nothing is known of them: "
+                f"use glyphs:names, add --attributes FILE, or give examples (--shot 1)"
+            )
         super().__init__(
             way=way, shot=shot, query=query, seed=seed, block=block, augment=augment, within=within, balanced=balanced
         )
+        if augment is not None and images.pixels.ndim != 4:
+            raise UserError(f"the examples of {images.name} are vectors and cannot be distorted: leave out --augment")
         self.images, self.name, self.split = images, images.name, images.split
         self.description = images.split_note + self.kind
         self._counts, self._offsets = images.counts.cpu(), images.offsets.cpu()
@@ -136,7 +151,8 @@ class ImageTasks(EpisodeTasks):
     def spec(self) -> TaskSpec:
         """Shapes and counts of these pictures."""
         shape = tuple(self.images.pixels.shape[1:])
-        return TaskSpec(input_shape=shape, way=self._ways[1], num_classes=len(self.images.names))
+        attributes = () if self._shots[1] else self.images.attribute_names
+        return TaskSpec(shape, self._ways[1], len(self.images.names), attributes=attributes)
 
     def pick_classes(self, indices: Tensor, way: int) -> Tensor:
         """Different classes of the data, or of one group."""
@@ -162,6 +178,11 @@ class ImageTasks(EpisodeTasks):
         rows = (self._offsets[classes] + examples).to(self._pixels.device, non_blocking=True)  # [T, P]
         flat = self._pixels.index_select(0, rows.flatten())  # [T*P, C*H*W]
         return flat.view(*rows.shape, *self.images.pixels.shape[1:])  # [T, P, C, H, W]
+
+    def descriptions(self, classes: Tensor) -> Tensor:
+        """Rows of the table of attributes."""
+        assert self.images.attributes is not None  # checked when the source was made
+        return self.images.attributes[classes.to(self._pixels.device, non_blocking=True)]  # [T, N, A]
 
 
 class ScribbleTasks(EpisodeTasks):
@@ -228,30 +249,3 @@ class ScribbleTasks(EpisodeTasks):
         """Drawings made on the device."""
         here = [t.to(self.device, non_blocking=True) for t in (classes, examples)]
         return self.scribbles.draw(here[0], here[1][..., None])[:, :, 0]
-
-
-class RunTasks(TaskSource):
-    """The original one-shot runs (Lake et al. 2015): a fixed list of N-way one-shot tasks, nothing random."""
-
-    def __init__(self, runs: OneShotRuns, device: torch.device | str = "cpu") -> None:
-        count, way = runs.support.shape[:2]
-        super().__init__(way, 1, max(1, runs.query.shape[1] // way))
-        self.runs = runs
-        self._tables = [t.to(device) for t in (runs.support, runs.query, runs.labels)]
-        self.name, self.split = "runs", "test"
-        self.description = f"{count} one-shot runs of {way} characters"
-
-    @property
-    def spec(self) -> TaskSpec:
-        """Every run has its own classes."""
-        return TaskSpec(tuple(self.runs.support.shape[2:]), self._ways[1], None)
-
-    def __len__(self) -> int:
-        return len(self.runs.support)
-
-    def draw(self, indices: Tensor, way: int, shot: int) -> Tasks:
-        """The runs of the given numbers."""
-        ys = torch.arange(way).expand(len(indices), way)
-        at = indices.to(self._tables[0].device, non_blocking=True)
-        xs, xq, yq = (table.index_select(0, at) for table in self._tables)
-        return Tasks(xs, ys, xq, yq, indices[:, None] * way + ys, indices).to(xs.device)

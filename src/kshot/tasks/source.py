@@ -25,17 +25,25 @@ class TaskSpec:
         way: the largest number of classes of a task; 0 for regression.
         num_classes: how many classes the data has; None when they are endless, 0 for regression.
         output_dim: size of a regression target; 0 for classes.
+        attributes: in zero-shot tasks, whose support set holds descriptions [N, A] in place of examples, the names of
+            the A numbers; () where it holds examples.
     """
 
     input_shape: tuple[int, ...]
     way: int
     num_classes: int | None
     output_dim: int = 0
+    attributes: tuple[str, ...] = ()
 
     @property
     def regression(self) -> bool:
         """Whether targets are real vectors."""
         return self.output_dim > 0
+
+    @property
+    def support(self) -> str:
+        """What the support set holds: "examples" or "descriptions"."""
+        return "descriptions" if self.attributes else "examples"
 
 
 class TaskSource:
@@ -44,7 +52,7 @@ class TaskSource:
     Args:
         way: N, or a range (low, high), both included. A batch has one way and one shot; with ranges, all tasks with
             the same `index // block` share them, so that they vary between batches of `block` tasks.
-        shot: K, or a range.
+        shot: K, or a range; 0 for zero-shot tasks, where there are descriptions.
         query: queries of each class (of each task for regression).
         seed: tasks of different seeds are independent.
         block: the size of the batches for which ranges are drawn.
@@ -53,12 +61,13 @@ class TaskSource:
     name: str = ""
     split: str = ""
     description: str = ""
+    described: bool = False  # whether there are descriptions of classes, and with them zero-shot tasks
     measure: str = "accuracy"
 
     def __init__(self, way: Count, shot: Count, query: int, seed: int = 0, block: int = 1) -> None:
         self.way, self.shot, self.query, self.seed, self.block = way, shot, query, seed, block
         self._ways = self._range("way", way, 2 if way != 0 else 0)
-        self._shots = self._range("shot", shot, 1)
+        self._shots = self._range("shot", shot, 0 if self.described and shot == 0 else 1)
         if query < 1 or block < 1:
             raise UserError(f"query and block must be at least 1; got query={query}, block={block}")
 

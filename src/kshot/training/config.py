@@ -12,7 +12,7 @@ import yaml
 
 from ..data import load
 from ..errors import UserError, unknown
-from ..methods import build_method, default_backbone, method_options
+from ..methods import build_method, default_backbone, method_class, method_options
 from ..methods.base import Method
 from ..tasks import TaskSource, TaskSpec, make_source
 from . import distributed
@@ -20,7 +20,8 @@ from .callbacks import Callback
 from .settings import Settings
 from .trainer import TrainResult, train
 
-DATA = ("spec", "size", "data_dir", "skip_bad")
+DATA = ("spec", "size", "data_dir", "skip_bad", "attributes")
+PATHS = ("data_dir", "attributes")
 OTHER_DATA = ("data", *DATA[1:])
 SOURCE = tuple(k for k in inspect.signature(make_source).parameters if k not in ("data", "split", "device", "block"))
 WRITTEN = ("versions", "spec")  # in config.yaml, but not chosen
@@ -32,7 +33,7 @@ class RunConfig:
 
     Attributes:
         method: registry name.
-        data: `spec` (name, name:variant or path) and `size`, `data_dir`, `skip_bad` of kshot.data.load.
+        data: `spec` (name, name:variant or path) and `size`, `data_dir`, `skip_bad`, `attributes` of kshot.data.load.
         training: arguments of train: `steps`, `tasks`, `lr`, ...
         options: the method's own arguments.
         backbone, backbone_options: its encoder; None for the method's default.
@@ -86,28 +87,29 @@ class RunConfig:
 
         Args:
             split: of the data.
-            options: `data` (another name or path), `size`, `data_dir`, `skip_bad`, and the arguments of make_source.
+            options: `data` (another name or path), `size`, `data_dir`, `skip_bad`, `attributes`, and the arguments of
+                make_source.
         """
         device = options.pop("device", self.training.get("device", "cpu"))
         data = {**self.data, **{("spec" if k == "data" else k): options.pop(k) for k in OTHER_DATA if k in options}}
+        if data["spec"] != self.data["spec"] and data.get("attributes") == self.data.get("attributes"):
+            data.pop("attributes", None)  # they describe other classes
         _known("task option", options, (*SOURCE, "block"))
         chosen: dict[str, Any] = {"seed": self.seed, **self.source, "augment": None, "rotations": False, **options}
         chosen = {k: tuple(v) if isinstance(v, list) else v for k, v in chosen.items()}
-        data_dir = data.get("data_dir")
-        loaded = load(
-            data["spec"],
-            split,
-            size=data.get("size"),
-            data_dir=None if data_dir is None else Path(data_dir),
-            skip_bad=bool(data.get("skip_bad", False)),
-            device=device,
-        )
+        given: dict[str, Any] = {
+            k: Path(v) if k in PATHS and v is not None else v for k, v in data.items() if k != "spec"
+        }
+        loaded = load(data["spec"], split, device=device, **given)
         return make_source(loaded, split=split, device=device, **chosen)
 
     def complete(self) -> RunConfig:
         """The same run with every default written out, so that a later version with other defaults repeats it."""
         parameters = inspect.signature(make_source).parameters
-        source = {k: parameters[k].default for k in SOURCE} | {"seed": self.seed} | self.source
+        source = {k: parameters[k].default for k in SOURCE} | {"seed": self.seed}
+        if method_class(self.method).about.support == "descriptions":
+            source["shot"] = 0
+        source |= self.source
         validation = None
         if self.validation is not None:
             fresh = {"augment": None, "rotations": False, "seed": source["seed"] + 1}

@@ -51,7 +51,7 @@ class Run:
 
         Args:
             split: of the data.
-            options: `data`, `size`, `data_dir`, `skip_bad`, and the arguments of make_source.
+            options: `data`, `size`, `data_dir`, `skip_bad`, `attributes`, and the arguments of make_source.
         """
         shape = tuple(self.config["spec"]["input_shape"])
         fitted = "data" in options and "size" not in options and len(shape) == 3
@@ -111,7 +111,8 @@ def load_run(
 def spec_from_dict(values: dict[str, Any]) -> TaskSpec:
     """A TaskSpec from config.yaml."""
     try:
-        return TaskSpec(**{**values, "input_shape": tuple(values["input_shape"])})
+        given = {"input_shape": tuple(values["input_shape"]), "attributes": tuple(values.get("attributes", ()))}
+        return TaskSpec(**{**values, **given})
     except (KeyError, TypeError) as error:
         raise UserError(
             f"spec in config.yaml must hold input_shape, way, num_classes, output_dim; got {values}"
