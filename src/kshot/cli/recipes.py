@@ -33,6 +33,12 @@ RECIPES: list[Recipe] = [
         "--schedule cosine --val-way 20 --out runs/scribbles",
     ),
     Recipe(
+        "letters-by-name",
+        "letters with marks from their names alone: combinations never seen, recognised without an example",
+        "kshot train protonet-zero --data glyphs:names --way 50 --query 5 --tasks 1 --steps 800 --lr 2e-3 "
+        "--schedule cosine --val-query 5 --out runs/letters-by-name",
+    ),
+    Recipe(
         "omniglot-protonet",
         "prototypical network on Omniglot: many ways in training, one example",
         f"kshot train protonet {OMNIGLOT} --augment affine --val-way 20 --out runs/omniglot-protonet",
