@@ -8,9 +8,11 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from kshot.data import load
 from kshot.errors import UserError
+from kshot.tasks import make_source
 from photo_support import (
     cifar_binary,
     class_files,
@@ -153,6 +155,26 @@ def test_cub_by_its_numbers_or_by_a_list(tmp_path: Path) -> None:
     assert load("cub", "val", data_dir=tmp_path).split_note.startswith(
         "50 of 200 classes of cub by base.json, val.json"
     )
+
+
+def test_cub_brings_its_attributes(tmp_path: Path) -> None:
+    """Row i of the table is that of class i, in percent; the second time they come from the cache."""
+    files = under("CUB_200_2011/images", class_files(BIRDS, suffix=".jpg"))
+    rows = [f"{i} {100 - i / 2} 0.0" for i in range(200)]
+    files["CUB_200_2011/attributes/class_attribute_labels_continuous.txt"] = lines(rows)
+    files["attributes.txt"] = lines(["1 has_bill_shape::hooked", "2 has_size::large", "3 has_size::small"])
+    write_folder(tmp_path, {"CUB_200_2011.tgz": tar_bytes(files, "w:gz")})
+    for _ in range(2):
+        images = load("cub", "val", data_dir=tmp_path, size=4)
+        numbers = torch.tensor([int(n.partition(".")[0]) - 1 for n in images.names]).float()
+        assert images.attribute_names == ("has_bill_shape::hooked", "has_size::large", "has_size::small")
+        torch.testing.assert_close(images.attributes[:, 0], numbers / 100)
+        torch.testing.assert_close(images.attributes[:, 1], 1 - numbers / 200)
+        assert make_source(images, way=5, shot=0, query=2).spec.support == "descriptions"
+    files["CUB_200_2011/attributes/class_attribute_labels_continuous.txt"] = lines(rows[:7])
+    write_folder(tmp_path / "short", {"CUB_200_2011.tgz": tar_bytes(files, "w:gz")})
+    with pytest.raises(UserError, match=r"does not describe the classes .* a line of numbers for each class"):
+        load("cub", "val", data_dir=tmp_path / "short", size=4)
 
 
 def test_a_copy_that_was_unpacked_beside_its_archive_counts_once(tmp_path: Path) -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from . import caltech
+from torch import Tensor
 
+from . import caltech
+from .cub import read_attributes
+from .trees import Entry
+
+Attributes = Callable[[Mapping[str, Entry], Sequence[str]], tuple[Tensor | None, tuple[str, ...]]]
 Rule = Callable[[Sequence[str], str], dict[str, list[str]]]
 LISTS = "the published lists train.csv, val.csv and test.csv (or .txt, .json)"
 IMAGENET = "pictures: ImageNet, image-net.org, on request"
@@ -30,6 +35,7 @@ class Published:
         lists: whether lists come before the rule.
         left_out: folders that are no classes.
         whole_groups: whether a superclass must stay in one split.
+        attributes: from the files of a copy and class names to what describes the classes, see `Images.attributes`.
     """
 
     what: str
@@ -45,6 +51,7 @@ class Published:
     lists: bool = True
     left_out: tuple[str, ...] = ()
     whole_groups: bool = False
+    attributes: Attributes | None = None
 
 
 def every_other(classes: Sequence[str], variant: str) -> dict[str, list[str]]:
@@ -111,6 +118,7 @@ PUBLISHED: dict[str, Published] = {
         "for another split than every second class, lists train.txt, val.txt and test.txt of the classes",
         unpickled="take CUB_200_2011.tgz from the page",
         rule=every_other,
+        attributes=read_attributes,
         by="the numbers of the classes (Chen et al. 2019)",
     ),
     "caltech101": Published(

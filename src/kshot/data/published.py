@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
@@ -33,7 +33,7 @@ from .trees import Entry, Tree
 
 X = TypeVar("X")
 Decode = Callable[[list[X]], tuple[Tensor, list[int]]]
-VERSION = 1  # of what the cache holds
+VERSION = 2  # of what the cache holds
 LEAST = 2  # pictures of a class
 
 
@@ -85,7 +85,7 @@ def load_published(
 def _read(wanted: Wanted) -> Images:
     """One split from the copy itself."""
     with Tree(wanted.places, wanted.problems) as tree:
-        lists, size = find_lists(tree.files), wanted.size
+        lists, size, what = find_lists(tree.files), wanted.size, wanted.what
         binary = read_binary(tree.files)
         if binary is not None:
             table, numbers = binary
@@ -102,7 +102,9 @@ def _read(wanted: Wanted) -> Images:
         def decode(chosen: list[Entry]) -> tuple[Tensor, list[int]]:
             return read_photos(chosen, size, wanted.problems, wanted.name)
 
-        return _images(wanted, Collection(files), lists, decode)
+        images = _images(wanted, Collection(files), lists, decode)
+        attributes, names = (None, ()) if what.attributes is None else what.attributes(tree.files, images.names)
+        return replace(images, attributes=attributes, attribute_names=names)
 
 
 def _images(wanted: Wanted, all_of: Collection[X], lists: Sequence[SplitLists], decode: Decode[X]) -> Images:
@@ -195,16 +197,28 @@ def _counts(count: dict[str, int]) -> str:
 
 
 def _to_cache(images: Images) -> dict[str, np.ndarray]:
-    words = json.dumps([images.names, images.groups, images.name, images.split, images.split_note])
-    return {"pixels": images.pixels.numpy(), "offsets": images.offsets.numpy(), "words": np.array(words)}
+    told = [images.names, images.groups, images.name, images.split, images.split_note, images.attribute_names]
+    kept = {"pixels": images.pixels.numpy(), "offsets": images.offsets.numpy(), "words": np.array(json.dumps(told))}
+    return kept if images.attributes is None else kept | {"attributes": images.attributes.numpy()}
 
 
 def _from_cache(path: Path) -> Images | None:
     """What was kept, or None where nothing was or it is damaged."""
     kept = kept_arrays(path)
     try:
-        names, groups, name, split, note = json.loads(str(kept["words"]))  # type: ignore[index]
+        names, groups, name, split, note, attribute_names = json.loads(str(kept["words"]))  # type: ignore[index]
         pixels, offsets = (torch.from_numpy(kept[k]) for k in ("pixels", "offsets"))  # type: ignore[index]
-        return Images(pixels, offsets, tuple(names), tuple(groups), name, split, note)
+        attributes = torch.from_numpy(kept["attributes"]) if attribute_names else None  # type: ignore[index]
+        return Images(
+            pixels,
+            offsets,
+            tuple(names),
+            tuple(groups),
+            name,
+            split,
+            note,
+            attributes=attributes,
+            attribute_names=tuple(attribute_names),
+        )
     except (TypeError, KeyError, ValueError):
         return None
