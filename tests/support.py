@@ -29,6 +29,8 @@ SMALL = {
     "protomaml": {"inner_steps": 2, "eval_steps": 2, "engine": "vmap"},
     "reptile": {"inner_steps": 2, "eval_steps": 3, "inner_batch": 4, "inner_lr": 1e-2, "engine": "vmap"},
     "mann": {"units": 20, "heads": 2, "rows": 8, "width": 6},
+    "metanet": {"units": 5, "meta_units": 3},
+    "lstm-meta-learner": {"inner_steps": 2, "eval_steps": 2, "meta_units": 3, "engine": "vmap"},
 }
 
 

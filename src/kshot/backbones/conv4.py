@@ -62,8 +62,9 @@ def note_moments(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor, count: in
     """Update the running statistics with those of a batch of `count` values a channel, as torch's layer does."""
     if norm.training and norm.running_mean is not None and norm.running_var is not None and norm.momentum is not None:
         norm.num_batches_tracked.add_(1)  # type: ignore[union-attr]
-        norm.running_mean.lerp_(mean, norm.momentum)
-        norm.running_var.lerp_(variance * (count / max(count - 1, 1)), norm.momentum)
+        variance = variance * (count / max(count - 1, 1))
+        norm.running_mean.add_(mean - norm.running_mean, alpha=norm.momentum)
+        norm.running_var.add_(variance - norm.running_var, alpha=norm.momentum)
 
 
 class Conv4(nn.Module):

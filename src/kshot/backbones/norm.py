@@ -35,3 +35,25 @@ def with_batch_statistics(net: nn.Module) -> nn.Module:
     twin = copy.deepcopy(net, {id(p): p for p in net.parameters()})
     use_batch_statistics(twin)
     return twin
+
+
+def with_running_statistics(net: nn.Module, momentum: float) -> nn.Module:
+    """A copy of a module whose batch norm layers keep running statistics, not yet of anything.
+
+    Args:
+        momentum: weight of the newest batch.
+    """
+    net = copy.deepcopy(net)
+    for parent in list(net.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, _BatchNorm):
+                setattr(parent, name, type(child)(child.num_features, child.eps, momentum, child.affine))
+    return net
+
+
+def noting(net: nn.Module, on: bool) -> nn.Module:
+    """The module in evaluation mode; if on, its batch norm normalises by the batch at hand and notes it."""
+    net.eval()
+    for norm in (m for m in net.modules() if isinstance(m, _BatchNorm)):
+        norm.train(on)
+    return net

@@ -19,11 +19,13 @@ from .distilled import Distilled
 from .embedding import Embedding
 from .hallucinate import Hallucinate
 from .imaml import IMAML
+from .lstm_meta_learner import LSTMMetaLearner
 from .maml import FOMAML, MAML
 from .mamlpp import MAMLpp
 from .mann import MANN
 from .matching import Matching
 from .matching_fce import MatchingFCE
+from .metanet import MetaNet
 from .metasgd import MetaSGD
 from .nearest import Hausdorff, Nearest
 from .pretrained import Pretrained
@@ -49,6 +51,8 @@ METHODS: dict[str, type[Method]] = {
     "relation": Relation,
     "protonet-zero": ProtoNetZero,
     "mann": MANN,
+    "metanet": MetaNet,
+    "lstm-meta-learner": LSTMMetaLearner,
     "anil": ANIL,
     "boil": BOIL,
     "metasgd": MetaSGD,
@@ -81,9 +85,11 @@ __all__ = [
     "Embedding",
     "Hallucinate",
     "Hausdorff",
+    "LSTMMetaLearner",
     "MAMLpp",
     "Matching",
     "MatchingFCE",
+    "MetaNet",
     "MetaSGD",
     "Method",
     "Nearest",
