@@ -209,7 +209,7 @@ def test_the_teacher_is_no_part_of_the_student() -> None:
 
 def test_a_teacher_must_fit() -> None:
     student = distilled()
-    with pytest.raises(UserError, match="holds a prototypical network"):
+    with pytest.raises(UserError, match="runs/teacher is one of prototypical network"):
         student.equip(lambda run: small_method("protonet"))
     with pytest.raises(UserError, match="knows 7 classes, and the training data have 20"):
         student.equip(lambda run: Embedding(torch.nn.Flatten(), input_shape=(MANY,), num_classes=7))

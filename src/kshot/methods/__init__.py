@@ -167,6 +167,11 @@ def build_method(
     if "backbone" not in parameters:
         if backbone is not None:
             raise UserError(f"{name} has no backbone; leave out --backbone {backbone}")
+        if backbone_options:
+            raise UserError(
+                f"{name} has no backbone to which {', '.join(backbone_options)} could belong; its own options are "
+                f"{', '.join(known)} (see kshot train {name} --help)"
+            )
         return make(**given, **options)
     if backbone is None:
         backbone = default_backbone(name, spec)

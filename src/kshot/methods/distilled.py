@@ -92,7 +92,7 @@ class Distilled(Embedding):
         teacher = load(self.run)
         if not isinstance(teacher, Embedding):
             raise UserError(
-                f"the teacher must be a run of embedding or distilled; {self.run} holds a {teacher.about.title}"
+                f"the teacher must be a run of embedding or distilled; {self.run} is one of {teacher.about.title}"
             )
         mine, theirs = (m.classifier.out_features for m in (self, teacher))
         if mine != theirs:
