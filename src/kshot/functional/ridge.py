@@ -26,7 +26,7 @@ def primal(x: Tensor, y: Tensor, lam: Tensor | float) -> Tensor:
 
 
 def dual(x: Tensor, y: Tensor, lam: Tensor | float) -> Tensor:
-    """x' (x x' + lambda I)^-1 y (Bertinetto et al. 2019, eq. 5)."""
+    """x' (x x' + lambda I)^-1 y (Bertinetto et al. 2019)."""
     xt = x.transpose(-1, -2)
     return xt @ torch.linalg.solve(x @ xt + lam * eye_like(x, x.shape[-2]), y)
 

@@ -2,9 +2,9 @@
 
 The training set and the test inputs go into a network, and predictions come out; nothing is fitted to the task:
 
-    r = mean_s h(x_s, y_s)                                          (eq. 1 and 2: the order plays no part)
-    mu, sigma = g(r, x)                                             (eq. 3)
-    L = -E sum log N(y; mu, sigma^2)                                (eq. 4, over support and query points)
+    r = mean_s h(x_s, y_s)                                          (the order plays no part)
+    mu, sigma = g(r, x)
+    L = -E sum log N(y; mu, sigma^2)                                (over support and query points)
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class CNP(Method):
 
     about: ClassVar[About] = About(
         title="conditional neural process",
-        source="Garnelo et al., ICML 2018, eq. 1 to 4",
+        source="Garnelo et al., ICML 2018",
         idea="the examples of a curve are encoded one by one and averaged, and a decoder reads the curve from the mean",
         targets=("regression",),
     )

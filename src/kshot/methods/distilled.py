@@ -1,9 +1,9 @@
-"""Born-again distillation: Furlanello et al., ICML 2018, as Tian et al., ECCV 2020 (section 3.3) use it.
+"""Born-again distillation: Furlanello et al., ICML 2018, as Tian et al., ECCV 2020, use it.
 
 A trained embedding teaches a new one of the same kind: beside the true class, the student learns the teacher's opinion
 of all classes, softened by a temperature (Hinton, Vinyals & Dean 2015):
 
-    L = alpha CE(y, p) + beta tau^2 KL(p_teacher(tau) || p(tau)),   p(tau) = softmax(logits / tau)      (eq. 6)
+    L = alpha CE(y, p) + beta tau^2 KL(p_teacher(tau) || p(tau)),   p(tau) = softmax(logits / tau)
 
 tau^2 keeps the size of the gradient as tau grows. A task is then learned as the good embedding learns it.
 """
@@ -43,7 +43,7 @@ class Distilled(Embedding):
 
     about: ClassVar[About] = About(
         title="distilled embedding",
-        source="Furlanello et al., ICML 2018; Tian et al., ECCV 2020, eq. 6",
+        source="Furlanello et al., ICML 2018; Tian et al., ECCV 2020",
         idea="an embedding that also learns the softened opinion of a trained one of the same kind",
     )
 

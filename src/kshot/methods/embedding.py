@@ -2,8 +2,8 @@
 
 One encoder is trained to tell all training classes apart, then frozen; a task is a linear classifier on its features:
 
-    phi = argmin E CE(V f_phi(x) + v, class of x)                   (eq. 3: no episodes)
-    W, b = argmin sum_S CE(W f(x) + b, y) + R(W)                    (eq. 5: the base learner, phi frozen)
+    phi = argmin E CE(V f_phi(x) + v, class of x)                   (no episodes)
+    W, b = argmin sum_S CE(W f(x) + b, y) + R(W)                    (the base learner, phi frozen)
 
 The centroid head with centring and unit length is SimpleShot's CL2N (Wang, Chao, Weinberger & van der Maaten 2019).
 """
@@ -61,7 +61,7 @@ class Embedding(MetricMethod):
 
     about: ClassVar[About] = About(
         title="good embedding",
-        source="Tian et al., ECCV 2020, eq. 3 and 5; Wang et al. 2019 (CL2N)",
+        source="Tian et al., ECCV 2020; Wang et al. 2019 (CL2N)",
         idea="train one encoder on all training classes, freeze it, and fit a linear classifier to each task",
     )
 

@@ -3,8 +3,8 @@
 The classifier of a task is ridge regression from features to one-hot labels. It has a closed form, so the encoder is
 trained through the exact solution:
 
-    W = X' (X X' + lambda I)^-1 Y                                   (eq. 5, Woodbury: S unknowns instead of D)
-    logits = alpha X_q W + beta                                     (eq. 6)
+    W = X' (X X' + lambda I)^-1 Y                                   (Woodbury: S unknowns instead of D)
+    logits = alpha X_q W + beta
 
 with X the support features, Y the one-hot labels, and lambda, alpha and beta learned.
 """
@@ -37,7 +37,7 @@ class R2D2(MetricMethod):
 
     about: ClassVar[About] = About(
         title="R2-D2",
-        source="Bertinetto, Henriques, Torr & Vedaldi, ICLR 2019, eq. 5 and 6",
+        source="Bertinetto, Henriques, Torr & Vedaldi, ICLR 2019 (the ridge regression form)",
         idea="ridge regression on the embedded support set, solved in closed form and trained through",
     )
 
