@@ -81,7 +81,7 @@ Pullback = Callable[..., tuple[Any, Callable[[Any], Any], Any]]
 
 def meta_gradient(
     meta: Params,
-    data: tuple[Tensor, Tensor, Tensor, Tensor],
+    data: tuple[Tensor, ...],
     engine: Engine,
     part: Callable[..., Part],
 ) -> MetaGradient:
@@ -89,7 +89,7 @@ def meta_gradient(
 
     Args:
         meta: the meta-parameters by name.
-        data: xs [T, S, ...], ys [T, S, ...], xq [T, Q, ...], yq [T, Q, ...].
+        data: xs [T, S, ...], ys [T, S, ...], xq [T, Q, ...], yq [T, Q, ...], and what else the loop starts from.
         engine: how to compute it.
         part: computes some tasks, `part(meta, *data)`, see `part_of`.
     """
@@ -114,7 +114,7 @@ def meta_gradient(
 
 
 def part_of(loop: InnerLoop, engine: Engine, *, functional: bool = False) -> Callable[..., Part]:
-    """What computes the tasks of one piece: part(meta, xs, ys, xq, yq) with tensors [c, ...].
+    """What computes the tasks of one piece: part(meta, xs, ys, xq, yq, *own) with tensors [c, ...].
 
     Args:
         functional: through `torch.func` alone, as the compiler wants it; eagerly, autograd is faster.
@@ -175,13 +175,13 @@ def _unrolled(
 
     def total(meta: Params) -> tuple[Tensor, Any]:
         def task(*task: Tensor) -> tuple[Tensor, Any]:
-            state = loop.start(meta, *task[:2])
+            state = loop.start(meta, *task[:2], *task[4:])
             before: list[Tensor] = []
             for i in range(loop.steps):
                 if i and early:
-                    before.append(early(meta, state, i, *task))
+                    before.append(early(meta, state, i, *task[:4]))
                 state = loop.step(meta, state, i, gradient, *task[:2])
-            loss, output = loop.loss(meta, state, *task)
+            loss, output = loop.loss(meta, state, *task[:4])
             return sum(before, loss), output
 
         losses, output = torch.vmap(task)(*data) if batched else task(*data)
@@ -204,10 +204,10 @@ def _recomputed(
 
     The first step starts from the meta-parameters themselves, which all tasks share.
     """
-    support = data[:2]
+    support = (*data[:2], *data[4:])
 
     def step(meta: Params, state: Params | None, i: int, gradient: Gradient, *task: Tensor) -> Params:
-        return loop.step(meta, loop.start(meta, *task) if state is None else state, i, gradient, *task)
+        return loop.step(meta, loop.start(meta, *task) if state is None else state, i, gradient, *task[:2])
 
     def over(f: Callable[..., Any], state: Params | None, tasks: tuple[Tensor, ...]) -> Any:
         if not batched:
@@ -223,11 +223,11 @@ def _recomputed(
             states.append(over(lambda s, *t, i=i: step(meta, s, i, constant, *t), states[-1], support))
 
     def ending(meta: Params, state: Params) -> tuple[Tensor, Any]:
-        losses, output = over(lambda s, *t: loop.loss(meta, s, *t), state, data)
+        losses, output = over(lambda s, *t: loop.loss(meta, s, *t), state, data[:4])
         return losses.sum(), output
 
     def before(f: EarlyLoss, meta: Params, state: Params, *, i: int) -> tuple[Tensor, tuple[()]]:
-        return over(lambda s, *t: f(meta, s, i, *t), state, data).sum(), ()
+        return over(lambda s, *t: f(meta, s, i, *t), state, data[:4]).sum(), ()
 
     def one(meta: Params, state: Params | None = None, *, i: int) -> tuple[Params, tuple[()]]:
         return over(lambda s, *t: step(meta, s, i, gradient, *t), state, support), ()
@@ -264,7 +264,9 @@ def _autograd_pullback(f: Callable[..., tuple[Any, Any]], *at: Params) -> tuple[
     outs, _ = pytree.tree_flatten(out)
 
     def pull(cotangent: Any) -> Any:
-        found = torch.autograd.grad(outs, leaves, pytree.tree_flatten(cotangent)[0], materialize_grads=True)
+        pairs = [(o, c) for o, c in zip(outs, pytree.tree_flatten(cotangent)[0]) if o.requires_grad]
+        varying, cotangents = zip(*pairs)
+        found = torch.autograd.grad(varying, leaves, cotangents, materialize_grads=True)
         return pytree.tree_unflatten(list(found), tree)
 
     detached = pytree.tree_map_only(Tensor, Tensor.detach, (out, aux))

@@ -65,7 +65,7 @@ class InnerLoop(Protocol):
         """How many steps are taken before the loss."""
 
     def start(self, meta: Params, xs: Tensor, ys: Tensor) -> Params:
-        """The state before the first step."""
+        """The state before the first step; what else a training task brings is given behind these."""
 
     def step(self, meta: Params, state: Params, i: int, gradient: Gradient, xs: Tensor, ys: Tensor) -> Params:
         """The state after step i = 0, 1, ..."""
@@ -119,6 +119,17 @@ class SGD:
     def loss(self, meta: Params, state: Params, xs: Tensor, ys: Tensor, xq: Tensor, yq: Tensor) -> tuple[Tensor, Any]:
         """The loss of the queries at theta_k."""
         return self.query_loss(meta | state, xq, yq)
+
+
+def as_vector(params: Params) -> Tensor:
+    """All parameters one after the other: [P]."""
+    return torch.cat([p.flatten() for p in params.values()])
+
+
+def as_params(vector: Tensor, like: Params) -> Params:
+    """The vector [P] in the names and shapes of some parameters."""
+    parts = vector.split([p.numel() for p in like.values()])
+    return {n: part.view(p.shape) for (n, p), part in zip(like.items(), parts)}
 
 
 def path(loop: InnerLoop, meta: Params, steps: int, gradient: Gradient, xs: Tensor, ys: Tensor) -> list[Params]:

@@ -17,10 +17,11 @@ from .cavia import CAVIA
 from .cnp import CNP
 from .distilled import Distilled
 from .embedding import Embedding
+from .fomaml import FOMAML
 from .hallucinate import Hallucinate
 from .imaml import IMAML
 from .lstm_meta_learner import LSTMMetaLearner
-from .maml import FOMAML, MAML
+from .maml import MAML
 from .mamlpp import MAMLpp
 from .mann import MANN
 from .matching import Matching

@@ -141,6 +141,10 @@ class GradientMethod(Method):
         """What of the meta-loop changes in the course of a training; each has a compiled program of its own."""
         return ""
 
+    def own_data(self, tasks: Tasks) -> tuple[Tensor, ...]:
+        """What else the inner loop of a training task starts from, [T, ...] each."""
+        return ()
+
     def chosen_engine(self) -> Engine:
         """The engine, or a safe one as long as none has been chosen (see `tune`)."""
         return Engine() if self.engine == "auto" else Engine.parse(self.engine)
@@ -157,7 +161,7 @@ class GradientMethod(Method):
         part = part_of(loop, engine, functional=self.compiled)
         if self.compiled:
             part = self.program(f"meta_gradient {engine} {self.phase()}", part)
-        return meta_gradient(self.parameters_now(), (xs, ys, xq, yq), engine, part)
+        return meta_gradient(self.parameters_now(), (xs, ys, xq, yq, *self.own_data(tasks)), engine, part)
 
     def meta_step(self, tasks: Tasks) -> dict[str, Tensor]:
         """Fill `.grad` of the meta-parameters from a batch of tasks; returns the measures (with "loss")."""
@@ -175,7 +179,7 @@ class GradientMethod(Method):
 
     def signature(self) -> dict[str, object]:
         """What the time of a step depends on, beside tasks and machine."""
-        names = ("inner_steps", "inner_batch", "inner_optimizer", "first_order", "output_dim")
+        names = ("inner_steps", "inner_batch", "inner_optimizer", "first_order", "output_dim", "aligned", "init_noise")
         shapes = {n: [str(p.dtype), *p.shape] for n, p in self.net.named_parameters()}
         modules = [f"{type(m).__name__} {m.extra_repr()}" for m in self.net.modules()]
         return {

@@ -86,28 +86,3 @@ class MAML(GradientMethod):
         """k steps of gradient descent on the support set: `inner_steps` in training mode, else `eval_steps`."""
         steps = self.inner_steps if self.training else self.eval_steps
         return Adapted(self.adapt_path(xs, ys, way, steps)[-1], xs)
-
-
-class FOMAML(MAML):
-    """First-order MAML: the query gradient is taken at the adapted parameters and applied to theta.
-
-    Args:
-        inner_steps: gradient steps on the support set in training.
-        inner_lr: alpha, see MAML.
-        eval_steps: gradient steps when evaluating and predicting.
-        adapt_norm: let the inner steps change scale and shift of normalisation layers (the paper does not).
-        engine: how tasks are computed: loop (one after the other), vmap (all at once) or chunk:C (C at a time), with
-            +threads (shared out among the cores) and +recompute (exact gradient in the memory of one inner step);
-            auto measures and keeps the fastest.
-    """
-
-    about: ClassVar[About] = About(
-        title="first-order MAML",
-        source="Finn, Abbeel & Levine, ICML 2017, section 5.2; Nichol et al. 2018, section 2",
-        idea="MAML whose inner gradients are treated as constants: no second derivatives",
-        fixed_way=True,
-        transductive=True,
-        label_symmetric=False,
-        targets=("classes", "regression"),
-    )
-    first_order = True
