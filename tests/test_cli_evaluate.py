@@ -93,7 +93,7 @@ def test_a_run_can_be_measured_with_other_options(runs: dict[str, Path]) -> None
     assert "did you mean 'eval_steps'" in mistake(*told, "--option", "eval_step=1")
 
 
-def test_a_comparison_is_paired(runs: dict[str, Path]) -> None:
+def test_a_comparison_is_paired(runs: dict[str, Path], tmp_path: Path) -> None:
     told = ["--data", "scribbles", "--episodes", "8", "--way", "3"]
     found = document("compare", runs["protonet"], "nearest", runs["maml"], *told)
     digests = {report["tasks_digest"] for report in found["reports"]}
@@ -104,6 +104,12 @@ def test_a_comparison_is_paired(runs: dict[str, Path]) -> None:
     a, b = (report["accuracy"] for report in found["reports"][:2])
     assert first["difference"] == pytest.approx(a - b)
     assert first["episodes"] == 8
-    text = fine("compare", runs["protonet"], "nearest", *told).stdout
+    path = tmp_path / "results" / "compare.json"
+    text = fine("compare", runs["protonet"], "nearest", *told, "--record", path).stdout
+    record = json.loads(path.read_text())
+    assert record["differences"][0] == first
+    assert record["trainings"][str(runs["protonet"])]["train_steps"] == 4
+    assert record["trainings"]["nearest"]["config"]["method"] == "nearest"
+    assert {"commit", "command", "reports"} <= set(record)
     assert "±" in text
     assert "better" in text

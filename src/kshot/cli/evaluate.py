@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,14 @@ import typer
 from ..errors import UserError
 from .console import emit, note, table
 from .flags import Flag, argument, command, pairs
-from .learners import evaluation_source, find_learner
+from .learners import Learner, evaluation_source, find_learner
 from .sources import data_flags, json_flag, machine_flags, task_flags, use_machine
 
 RUN_HELP = "a run folder (the --out of `kshot train`), or a method that needs no training: nearest, hausdorff"
 
 
-def _flags(what: str) -> list[Flag]:
+def _flags(what: str) -> list[Flag | inspect.Parameter]:
+    record = typer.Option("--record", help=f"also write a record of {what}: a JSON file", rich_help_panel="Output")
     return [
         *data_flags(),
         Flag("split", str, "test", "which classes: train, val, test or all", "Data"),
@@ -28,12 +30,12 @@ def _flags(what: str) -> list[Flag]:
              flag="--transductive"),
         *machine_flags(),
         json_flag(what),
+        argument("record", Path | None, record, None),
     ]  # fmt: skip
 
 
 def evaluate_command() -> Callable[..., None]:
     """The function behind `kshot evaluate`."""
-    record = typer.Option("--record", help="also write a record of the result: a JSON file", rich_help_panel="Output")
     option = typer.Option(
         "--option", help="name=value: an argument of the method, such as eval_steps=10; repeat it for more"
     )
@@ -42,7 +44,6 @@ def evaluate_command() -> Callable[..., None]:
         [
             argument("run", str, typer.Argument(help=RUN_HELP, metavar="RUN")),
             *_flags("the result"),
-            argument("record", Path | None, record, None),
             argument("option", list[str] | None, option, None),
         ],
         "Measure a run on new tasks: mean and 95 % interval.\n\n"
@@ -66,20 +67,23 @@ def _evaluate(values: dict[str, Any]) -> None:
         transductive=values["transductive"],
         device=device,
     )
-    run = learner.run
     if values["record"] is not None:
-        write_record(
-            values["record"],
-            report,
-            config=run.config if run else {"method": learner.name, "options": options},
-            train_seconds=run.train_seconds if run else 0.0,
-            train_steps=run.train_steps if run else 0,
-        )
+        write_record(values["record"], report, **_training(learner, options))
         note(f"record written to {values['record']}")
     if values["json"]:
         emit(report.as_dict())
     else:
         typer.echo(str(report))
+
+
+def _training(learner: Learner, options: dict[str, Any]) -> dict[str, Any]:
+    """How the learner was trained, for its record."""
+    run = learner.run
+    return {
+        "config": run.config if run else {"method": learner.name, "options": options},
+        "train_seconds": run.train_seconds if run else 0.0,
+        "train_steps": run.train_steps if run else 0,
+    }
 
 
 def compare_command() -> Callable[..., None]:
@@ -95,7 +99,7 @@ def compare_command() -> Callable[..., None]:
 
 
 def _compare(values: dict[str, Any]) -> None:
-    from ..evaluation import compare
+    from ..evaluation import compare, write_comparison
 
     names, device = values["runs"], use_machine(values)
     if len(names) < 2:
@@ -111,6 +115,9 @@ def _compare(values: dict[str, Any]) -> None:
         transductive=values["transductive"],
         device=device,
     )
+    if values["record"] is not None:
+        write_comparison(values["record"], found, trainings={one.name: _training(one, {}) for one in learners})
+        note(f"record written to {values['record']}")
     if values["json"]:
         emit(found.as_dict())
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .compare import Comparison, compare, compare_reports
 from .evaluate import evaluate, method_name
 from .measures import MEASURES, accuracy, correct, mse
-from .records import write_record
+from .records import write_comparison, write_record
 from .report import Report
 from .score import evaluating, predictions, score_tasks
 
@@ -23,5 +23,6 @@ __all__ = [
     "mse",
     "predictions",
     "score_tasks",
+    "write_comparison",
     "write_record",
 ]

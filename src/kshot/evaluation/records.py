@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
+from .compare import Comparison
 from .files import write_whole
 from .report import Json, Report
 
@@ -58,11 +59,40 @@ def write_record(
         if name in record:
             raise UserError(f"a record has its own {name!r}; give the extra entry another name")
         record[name] = value
+    _write(path, record)
+    return record
+
+
+def write_comparison(
+    path: Path | str,
+    comparison: Comparison,
+    *,
+    trainings: Mapping[str, Mapping[str, Any]],
+    command: str | None = None,
+) -> dict[str, Json]:
+    """Write a record of a paired comparison, whole or not at all, and return it.
+
+    Args:
+        path: the JSON file.
+        comparison: what was measured.
+        trainings: of every method by its name: config, train_seconds and train_steps, as in write_record.
+        command: that makes this record; by default the one that is running.
+    """
+    record: dict[str, Json] = {
+        **comparison.as_dict(),
+        "command": command if command is not None else running_command(),
+        "commit": commit(),
+        "trainings": {name: dict(training) for name, training in trainings.items()},
+    }
+    _write(path, record)
+    return record
+
+
+def _write(path: Path | str, record: Mapping[str, Json]) -> None:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(record, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
     write_whole(path, text.encode())
-    return record
 
 
 def running_command() -> str:

@@ -1,0 +1,56 @@
+"""Write the tables of paired comparisons into the docs from the records in compare/: python results/differences.py"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+PAGES = HERE.parent / "docs" / "methods"
+MARKED = re.compile(r"(<!-- differences:(?P<name>[\w-]+) -->\n).*?(<!-- /differences -->)", re.DOTALL)
+
+
+def table(name: str) -> str:
+    """Each method of a comparison, beside its difference from the first one on the same tasks."""
+    record = json.loads((HERE / "compare" / f"{name}.json").read_text(encoding="utf-8"))
+    first, *others = record["reports"]
+    apart = {d["b"]: d for d in record["differences"] if d["a"] == first["method"]}
+    lines = [line(record, first, "")]
+    for report in others:
+        d = apart[report["method"]]
+        lines.append(line(record, report, f"{0 - d['difference']:+.2f} ± {d['ci95']:.2f} (p = {d['p']:.1g})"))
+    mode = "all queries together" if first["transductive"] else "each query on its own"
+    head = (
+        f"{first['data']} {first['split']}, {first['way']}-way {first['shot']}-shot, {first['query']} queries of each "
+        f"class, {mode}, {first['episodes']} tasks of seed {first['seed']}; one training each. "
+        f"Record: [{name}](../../results/compare/{name}.json).\n\n"
+    )
+    columns = "| run | options | minutes | accuracy (%) | beside the first, same tasks |\n|---|---|---|---|---|\n"
+    return head + columns + "".join(lines)
+
+
+def line(record: dict[str, Any], report: dict[str, Any], difference: str) -> str:
+    """One method."""
+    training = record["trainings"][report["method"]]
+    options = training["config"].get("options", {})
+    shown = ", ".join(f"{n} {options[n]}" for n in ("proximal", "aligned", "init_noise") if options.get(n)) or "none"
+    cells = [
+        Path(report["method"]).name,
+        shown,
+        f"{(training['train_seconds'] or 0) / 60:.1f}",
+        f"{report['accuracy']:.2f} ± {report['ci95']:.2f}",
+        difference,
+    ]
+    return "| " + " | ".join(cells) + " |\n"
+
+
+def page(text: str) -> str:
+    """A page with its tables as they should be."""
+    return MARKED.sub(lambda found: found[1] + table(found["name"]) + found[3], text)
+
+
+if __name__ == "__main__":
+    for path in PAGES.glob("*.md"):
+        path.write_text(page(path.read_text(encoding="utf-8")), encoding="utf-8")
