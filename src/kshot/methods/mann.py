@@ -95,7 +95,7 @@ class MANN(Method):
     """Memory-augmented neural network.
 
     Trained on sequences: the support set in its order, and each query as its next element. `adapt` writes the support
-    set; `predict` reads, and writes nothing.
+    set; `predict` writes nothing that another query, or a later one, could find.
 
     Args:
         labels: onehot (one output for each of N labels), or strings of five characters, each one of five, drawn anew
@@ -107,11 +107,11 @@ class MANN(Method):
         rows: of the memory.
         width: of the memory's rows.
         decay: gamma, what is left of the usage of a row after a step.
-        learn_strength: whether every head chooses how sharply it reads, beta > 0. The paper has beta = 1, with which no
-            row of 128 gets more than 0.055 of the attention.
-        strength: beta at the start of training, and for ever if it is not learned.
-        read_first: read before writing.
+        learn_strength: whether every head chooses how sharply it reads, beta > 0.
+        strength: beta at the start of training, and for ever if it is not learned. The paper has 1, with which no row
+            of 128 gets more than 0.055 of the attention.
         separate: whether what is written has a linear map of its own. In the paper it is the key that is read with.
+        read_first: whether a step reads before it writes, so that it cannot find what it writes itself.
         seed: of the weights.
     """
 
@@ -139,7 +139,7 @@ class MANN(Method):
         width: int = 40,
         decay: float = 0.95,
         learn_strength: bool = True,
-        strength: float = 1.0,
+        strength: float = 8.0,
         separate: bool = True,
         read_first: bool = False,
         seed: int = 0,
