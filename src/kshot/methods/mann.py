@@ -265,7 +265,8 @@ class MANN(Method):
         labels = self.labels_of(state.codes, tasks.ys)  # [T, S, C]
         said, true = (self.parts(t).argmax(-1) for t in (state.sequence, labels))  # [T, S, parts]
         right = mean_by_instance((said == true).all(-1).double(), tasks.ys, INSTANCES)  # [T, 10]
-        return {f"accuracy_instance_{i + 1}": 100 * right[:, i] for i in range(INSTANCES)}
+        by_instance = ((f"accuracy_instance_{i + 1}", 100 * v) for i, v in enumerate(right.unbind(1)))
+        return {name: values for name, values in by_instance if not torch.isnan(values).all()}
 
     def trace(self, xs: Tensor, ys: Tensor, way: int) -> Trace:
         """Where the memory is read and written while the support sets xs [T, S, ...], ys [T, S] are played."""
