@@ -24,8 +24,8 @@ lint: install
 types: install
 	$(BIN)/mypy
 
-test: lint types        ## everything that CI runs
-	$(BIN)/pytest
+test: lint types        ## everything that CI runs; the tests on all cores
+	$(BIN)/pytest --numprocesses auto
 
 test-slow: install      ## accuracy gates and other tests that take minutes
 	$(BIN)/pytest -m slow

@@ -135,9 +135,11 @@ def measured_section(method: str) -> str:
 
 
 def side_by_side() -> str:
-    """All methods on the one task that most of them were published on."""
+    """All methods that have a page, on the one task that most of them were published on."""
     found, rows = records(), []
     for name, method in METHODS.items():
+        if not (METHOD_PAGES / f"{name}.md").exists():
+            continue
         alone = found.get(f"{name}-omniglot-random-5w1s")
         together = found.get(f"{name}-omniglot-random-5w1s-transductive")
         known = alone or together

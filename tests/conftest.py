@@ -11,6 +11,9 @@ import torch
 
 ROOT = Path(__file__).resolve().parent.parent
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    torch.set_num_threads(1)  # one core for each process; tests of threads ask for theirs
+
 
 @pytest.fixture(autouse=True, scope="session")
 def _engines_cached_here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
