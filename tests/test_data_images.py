@@ -63,7 +63,7 @@ def test_classes_without_a_group_have_none_when_rotated():
         ({"pixels": torch.zeros(6, 1, 4, 4)}, "pixels must be uint8"),
         (
             {"pixels": torch.zeros(6, 4, 4, dtype=torch.uint8)},
-            r"must be uint8 \[M, C, H, W\]; got .*\(6, 4, 4\)",
+            r"must be uint8 \[M, C, H, W\], or features float32 \[M, D\]; got .*\(6, 4, 4\)",
         ),
         ({"names": ("a",)}, "1 class names need as many groups and one offset more; got 3 groups and 4 offsets"),
         ({"offsets": torch.tensor([0, 2, 2, 6])}, "offsets must rise from 0 to the number of pictures, 6"),

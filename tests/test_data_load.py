@@ -22,7 +22,7 @@ def test_names_and_variants():
     ("spec", "message"),
     [
         ("omniglott", "unknown data 'omniglott'; did you mean 'omniglot'"),
-        ("zzz", "unknown data 'zzz'. Known: glyphs, omniglot, scribbles, sinusoid"),
+        ("zzz", "unknown data 'zzz'. Known: caltech101, .*glyphs, .*omniglot, scribbles, sinusoid"),
         (
             "./zzz",
             r"./zzz does not exist; expected a folder of class folders .*, an .npz file, or one of glyphs",

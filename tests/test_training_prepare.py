@@ -129,9 +129,11 @@ CLASSIFIERS = sorted(n for n, m in METHODS.items() if m.about.meta_trained and "
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_bfloat16_is_near_and_keeps_weights_in_float32(name: str) -> None:
     source = tasks_for(name, T=4).map(lambda t: t.float() if t.is_floating_point() else t)
-    losses = []
+    options, losses = dict(SMALL.get(name, {})), []
+    if "inner_steps" in options:
+        options["inner_steps"] = 1  # rounding grows with every step
     for cast in (False, True):
-        method = build_method(name, spec_for(name), backbone_options={"filters": 8}, **SMALL.get(name, {}))
+        method = build_method(name, spec_for(name), backbone_options={"filters": 8}, **options)
         equipped(method).train()
         with torch.autocast("cpu", torch.bfloat16, enabled=cast, cache_enabled=False):
             losses.append(method.meta_step(source)["loss"].item())
