@@ -1,4 +1,4 @@
-"""Write the tables of paired comparisons into the docs from the records in compare/: python results/differences.py"""
+"""The tables of paired comparisons, from the records in compare/; table.py writes them into the docs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-PAGES = HERE.parent / "docs" / "methods"
 MARKED = re.compile(r"(<!-- differences:(?P<name>[\w-]+) -->\n).*?(<!-- /differences -->)", re.DOTALL)
 
 
@@ -46,11 +45,6 @@ def line(record: dict[str, Any], report: dict[str, Any], difference: str) -> str
     return "| " + " | ".join(cells) + " |\n"
 
 
-def page(text: str) -> str:
+def with_differences(text: str) -> str:
     """A page with its tables as they should be."""
     return MARKED.sub(lambda found: found[1] + table(found["name"]) + found[3], text)
-
-
-if __name__ == "__main__":
-    for path in PAGES.glob("*.md"):
-        path.write_text(page(path.read_text(encoding="utf-8")), encoding="utf-8")

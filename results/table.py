@@ -1,7 +1,8 @@
 """Write every table that is made from the records beside this file: python results/table.py
 
-That is results/README.md (all records), docs/methods/README.md (the methods side by side) and the section "Measured"
-of each method's page. Figures of the papers come from published.toml; they are never computed with.
+That is results/README.md (all records), docs/methods/README.md (the methods side by side), and in each method's page
+the section "Measured" and paired comparisons (differences.py). Figures of the papers come from published.toml; they are
+never computed with.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from differences import with_differences
 
 from kshot.methods import METHODS
 
@@ -54,11 +57,6 @@ def measured(record: Record) -> str:
     return number(record[name], record["ci95"], name)
 
 
-def data_of(record: Record) -> str:
-    """The data that a record is of, as one names it for --data."""
-    return str(record["data"])
-
-
 def steps_of(record: Record) -> int | None:
     """Inner steps at the evaluation, where a method has them."""
     return ((record["config"] or {}).get("options") or {}).get("eval_steps")
@@ -99,7 +97,7 @@ def all_records() -> str:
 def paper_figure(method: str, record: Record) -> str:
     """What the paper reports of the same data, task and mode; "-" if it does not, or it could not be checked."""
     for figure in PUBLISHED.get(method, {}).get("figures", ()):
-        same = figure["data"] == data_of(record) and figure.get("way", 0) == record["way"]
+        same = figure["data"] == record["data"] and figure.get("way", 0) == record["way"]
         same &= figure.get("shot") == record["shot"] and figure.get("transductive", False) == record["transductive"]
         if same and figure.get("steps") in (None, steps_of(record)):
             return str(figure["value"])
@@ -180,7 +178,7 @@ def pages() -> dict[Path, str]:
     """Every page with a table of records, as it should be."""
     made = {HERE / "README.md": all_records()}
     for page in sorted(METHOD_PAGES.glob("*.md")):
-        text = page.read_text(encoding="utf-8")
+        text = with_differences(page.read_text(encoding="utf-8"))
         marker = "results" if page.stem == "README" else f"results:{page.stem}"
         made[page] = fill(text, marker, side_by_side() if page.stem == "README" else measured_section(page.stem))
     return made

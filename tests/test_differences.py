@@ -1,33 +1,14 @@
-"""The docs' tables of paired comparisons are made from the committed records."""
+"""Records of paired comparisons are complete."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 RECORDS = sorted((RESULTS / "compare").glob("*.json"))
-
-
-def differences() -> ModuleType:
-    """results/differences.py."""
-    spec = importlib.util.spec_from_file_location("differences", RESULTS / "differences.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_the_tables_are_made_from_the_records() -> None:
-    made = differences()
-    for path in made.PAGES.glob("*.md"):
-        text = path.read_text(encoding="utf-8")
-        assert text == made.page(text), f"{path.name}: run python results/differences.py"
 
 
 @pytest.mark.parametrize("path", RECORDS, ids=lambda p: p.stem)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
+import table
 from kshot.methods import METHODS
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
@@ -42,18 +41,8 @@ def test_a_record_says_everything(path: Path) -> None:
     assert record["commit"]
 
 
-def table() -> ModuleType:
-    """results/table.py."""
-    spec = importlib.util.spec_from_file_location("table", RESULTS / "table.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_the_tables_are_made_from_the_records() -> None:
-    for path, text in table().pages().items():
+    for path, text in table.pages().items():
         assert path.read_text(encoding="utf-8") == text, f"{path.name}: run python results/table.py"
 
 
