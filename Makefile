@@ -25,7 +25,8 @@ types: install
 	$(BIN)/mypy
 
 test: lint types        ## everything that CI runs; the tests on all cores
-	$(BIN)/pytest --numprocesses auto
+	$(BIN)/pytest --numprocesses auto --ignore tests/test_training_distributed.py
+	$(BIN)/pytest tests/test_training_distributed.py   # alone: it has processes of its own
 
 test-slow: install      ## accuracy gates and other tests that take minutes
 	$(BIN)/pytest -m slow
