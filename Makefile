@@ -25,8 +25,7 @@ types: install
 	$(BIN)/mypy
 
 test: lint types        ## everything that CI runs; the tests on all cores
-	$(BIN)/pytest --numprocesses auto --ignore tests/test_training_distributed.py
-	$(BIN)/pytest tests/test_training_distributed.py   # alone: it has processes of its own
+	$(BIN)/pytest --numprocesses auto
 
 test-slow: install      ## accuracy gates and other tests that take minutes
 	$(BIN)/pytest -m slow

@@ -139,8 +139,10 @@ def train(
     _check(method, source, settings, validation, resume and out is None)
     before: dict[str, Any] = {}
     if out is not None:  # what would be refused is refused before anything is measured
+        distributed.barrier()  # process 0 has left the folder
         place = check_place(Path(out), resume=resume, overwrite=overwrite)
         before = read_config(place.config) if resume and place.config.exists() else {}
+        distributed.barrier()  # nobody looks any more when process 0 opens the folder
     settings = prepare(method, source, settings, before)
     whole: dict[str, Any] = {"versions": {k: versions()[k] for k in ("kshot", "torch")}}
     whole |= {k: v for k, v in (config or {}).items() if k != "training"} | {"training": settings.to_dict()}
