@@ -103,13 +103,19 @@ def test_it_is_the_plain_loop(step: Callable[..., Any], remat: Any) -> None:
 @its_own_warning
 @STEPS
 def test_compiled_steps_are_the_plain_loop(step: Callable[..., Any]) -> None:
-    """Also with a first state that needs no gradient, without gradients, and with other lengths: one program each."""
+    """Also with a first state that needs no gradient, without gradients, and with other lengths: one program each.
+
+    A sequence that was the second axis in memory has other strides for every length.
+    """
     torch._dynamo.reset()
     plain = Scan(step)
     fast = Scan(step, way="compiled")
     with torch._dynamo.config.patch(error_on_recompile=True):
-        for state_too, steps in ((True, L), (False, L), (False, 3)):
-            args = arguments(step, steps)
+        for state_too, steps, second in ((True, L, False), (False, L, False), (False, 3, False), (False, 4, True)):
+            start, xs, params = arguments(step, steps)
+            if second:
+                xs = pytree.tree_map(lambda x: x.transpose(0, 1).contiguous().transpose(0, 1), xs)
+            args = (start, xs, params)
             expected = values_and_gradients(plain, args, state_too)
             same(values_and_gradients(fast, args, state_too), expected, rtol=1e-10)
     with torch.no_grad():

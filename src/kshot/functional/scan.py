@@ -67,7 +67,8 @@ class Scan:
         L = length(xs)
         if self.way == "graphed":
             return self._graphed(state, xs, *params)
-        if self.way == "compiled":
+        if self.way == "compiled":  # for the strides it meets, which must not depend on the length
+            xs = pytree.tree_map(lambda x: x.contiguous(), xs)
             state = as_later(state, xs, params)
         every = math.isqrt(L - 1) + 1 if self.remat == "sqrt" else self.remat
         if not 0 < every < L or not torch.is_grad_enabled():
