@@ -1,8 +1,8 @@
 """Write every table that is made from the records beside this file: python results/table.py
 
-That is results/README.md (all records), docs/methods/README.md (the methods side by side), and in each method's page
-the section "Measured" and paired comparisons (differences.py). Figures of the papers come from published.toml; they are
-never computed with.
+That is results/README.md (all records), docs/methods/README.md (the methods side by side), docs/models.md (the built-in
+models), and in each method's page the section "Measured" and paired comparisons (differences.py). Figures of the papers
+come from published.toml; they are never computed with.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from typing import Any
 from differences import with_differences
 
 from kshot.methods import METHODS
+from kshot.models import BUILTIN, find_run
 
 HERE = Path(__file__).resolve().parent
 METHOD_PAGES = HERE.parent / "docs" / "methods"
+MODEL_PAGE = HERE.parent / "docs" / "models.md"
 PUBLISHED: dict[str, Any] = tomllib.loads((HERE / "published.toml").read_text(encoding="utf-8"))
 Record = dict[str, Any]
 HEAD = """# Results
@@ -195,6 +197,21 @@ def methods_page() -> str:
     )
 
 
+def models() -> str:
+    """What the built-in models reach: the record beside each, and further records of theirs here (model-*.json)."""
+    rows = []
+    for name in BUILTIN:
+        beside = json.loads((find_run(name) / "record.json").read_text(encoding="utf-8"))
+        more = {stem: r for stem, r in records().items() if r["command"].startswith(f"kshot evaluate {name} ")}
+        for stem, record in {"": beside, **more}.items():
+            row, sure = cells(stem, record), record.get("calibration") or {}
+            errors = f"{sure['ece']:.1f} % ({sure['ece_before']:.1f} %)" if sure else ""
+            rows.append(
+                [f"`{name}`", *row[2:5], row[6], errors, row[9], f"`results/{stem}.json`" if stem else "beside it"]
+            )
+    return lines(("model", *COLUMNS[2:5], "result", "calibration error (without)", "minutes", "record"), rows)
+
+
 def fill(text: str, marker: str, table: str) -> str:
     """text with the table between `<!-- marker -->` and `<!-- /results -->`."""
     pattern = rf"(<!-- {re.escape(marker)} -->\n).*?(<!-- /results -->)"
@@ -204,6 +221,7 @@ def fill(text: str, marker: str, table: str) -> str:
 def pages() -> dict[Path, str]:
     """Every page with a table of records, as it should be."""
     made = {HERE / "README.md": all_records()}
+    made[MODEL_PAGE] = fill(MODEL_PAGE.read_text(encoding="utf-8"), "results:models", models())
     for page in sorted(METHOD_PAGES.glob("*.md")):
         text = with_differences(page.read_text(encoding="utf-8"))
         marker = "results" if page.stem == "README" else f"results:{page.stem}"

@@ -105,9 +105,11 @@ def test_mistakes_with_folders_are_explained(run: Path, folders: tuple[Path, Pat
 
 
 def test_a_model_of_another_way_or_of_curves_says_so(folders: tuple[Path, Path], tmp_path: Path) -> None:
-    maml = trained(tmp_path / "maml", "--way", "4", method="maml")
     told = ["--support", folders[0], "--query", folders[1]]
-    assert "made for 4-way tasks and got a 3-way task" in mistake("predict", maml, *told)
+    maml = trained(tmp_path / "maml", "--way", "4", method="maml")
+    assert all(set(row["probabilities"]) == set(SHAPES) for row in document("predict", maml, *told))
+    two = trained(tmp_path / "two", "--way", "2", method="maml")
+    assert "made for 2 classes, and there are 3" in mistake("predict", two, *told)
     sine = tmp_path / "sine"
     fine("train", "maml", "--data", "sinusoid", "--steps", "1", "--tasks", "2", "--no-validation", "--out", sine)
     assert "not on pictures" in mistake("predict", sine, *told)

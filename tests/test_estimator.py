@@ -97,6 +97,7 @@ def test_every_form_of_picture(tmp_path: Path) -> None:
     for picture, path in zip(pil, paths):
         picture.save(path)
     forms = [X, X[:, None], X[..., None], torch.from_numpy(X), X / 255.0, pil, paths, list(map(str, paths))]
+    forms += [list(X), [torch.from_numpy(x)[None] for x in X], np.array(list(map(str, paths)))]
     answers = [FewShotClassifier(size=28).fit(form, y).predict_proba(form) for form in forms]
     for answer in answers[1:]:
         np.testing.assert_allclose(answer, answers[0], atol=1e-6)
@@ -115,8 +116,12 @@ def test_a_head_of_fixed_way_takes_fewer_classes_and_refuses_more() -> None:
     two = FewShotClassifier(maml).fit(X[:8], y[:8]).predict_proba(X)
     assert two.shape == (16, 2)
     np.testing.assert_allclose(two.sum(1), 1)
-    with pytest.raises(UserError, match="made for 3 classes, and y has 4"):
+    with pytest.raises(UserError, match="made for 3 classes, and there are 4"):
         FewShotClassifier(maml).fit(X, y)
+    grown = FewShotClassifier(maml).fit(X[:8], y[:8])
+    with pytest.raises(UserError, match="made for 3 classes"):
+        grown.partial_fit(X, y)
+    np.testing.assert_array_equal(grown.predict_proba(X), two)  # what was refused left no trace
 
 
 def test_a_run_folder(tmp_path: Path) -> None:
@@ -142,7 +147,7 @@ def test_regression_from_a_few_points() -> None:
     assert fitted.predict(x).shape == (8,)
     assert fitted.score(x, 2 * x[:, 0]) > 0.5
     with pytest.raises(UserError, match="learns classes, not curves: use FewShotClassifier"):
-        FewShotRegressor().fit(x, x[:, 0])
+        FewShotRegressor("nearest").fit(x, x[:, 0])
 
 
 @pytest.mark.parametrize(

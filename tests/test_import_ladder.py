@@ -18,7 +18,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "backbones": {"functional"},
     "methods": {"functional", "tasks", "backbones"},
     "evaluation": {"functional", "data", "tasks", "backbones", "methods"},
-    "training": {"functional", "data", "tasks", "backbones", "methods", "evaluation"},
+    "models": {"methods"},
+    "training": {"functional", "data", "tasks", "backbones", "methods", "evaluation", "models"},
 }
 FACES = {"cli", "estimator", "serve", "__main__", "__init__"}  # may import everything
 

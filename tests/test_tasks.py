@@ -11,6 +11,7 @@ import torch
 
 from kshot.data.curves import Sinusoid
 from kshot.data.images import Images, offsets_of
+from kshot.data.mixture import Mixture
 from kshot.data.runs import OneShotRuns
 from kshot.data.scribbles import Scribbles
 from kshot.errors import UserError
@@ -56,6 +57,7 @@ def sources() -> dict[str, TaskSource]:
         "scribbles": make_source(Scribbles(), **small),
         "scribbles within": make_source(Scribbles(), within=True, **small),
         "curves": make_source(Sinusoid(noise=0.1), shot=5, query=5, seed=7),
+        "mixed": make_source(Mixture((pictures(), pictures(4, 6)), "tags+tags"), **small),
     }
 
 

@@ -27,8 +27,10 @@ from torch import Tensor
 from .data.examples import are_pictures, picture_inputs
 from .data.pictures import Invert, ink_high
 from .errors import UserError
+from .evaluation.prediction import head_way
 from .evaluation.score import evaluating
 from .methods import METHODS, Method, build_method
+from .models import BUILTIN
 from .tasks import TaskSpec
 from .training import load_run
 
@@ -78,34 +80,35 @@ class _FewShot(BaseEstimator):
         """
         first = not hasattr(self, "support_")
         if first:
-            self.method_, self.input_shape_ = self._open()
+            self.method_, self.input_shape_, self.temperature_ = self._open()
         targets = self._targets(y)
         x = self._inputs(X, first=first)
         check_consistent_length(x, targets)
-        self.support_ = x if first else torch.cat([self.support_, x])
-        self.targets_ = targets if first else np.concatenate([self.targets_, targets])
-        self._learn()
+        x = x if first else torch.cat([self.support_, x])
+        targets = targets if first else np.concatenate([self.targets_, targets])
+        self._learn(x, targets)  # examples that it refuses leave it as it was
+        self.support_, self.targets_ = x, targets
         return self
 
-    def _open(self) -> tuple[Method, tuple[int, ...] | None]:
-        """The method, and the shape of its inputs if it has one."""
+    def _open(self) -> tuple[Method, tuple[int, ...] | None, float]:
+        """The method, the shape of its inputs if it has one, and the temperature of its probabilities."""
         if isinstance(self.model, Method):
-            return self.model.to(self.device), None
+            return self.model.to(self.device), None, 1.0
         name = str(self.model)
-        if Path(name).exists() or name not in METHODS:
+        if Path(name).exists() or name not in METHODS:  # a run folder, or a built-in model
             run = load_run(name, self.device, options=self.options)
             if run.method.about.support != "examples":
                 raise UserError(
                     f"{name} learns a class from its description, and a fit gives examples: take the run of another "
                     f"method, or `kshot predict {name} --support FILE.csv`"
                 )
-            return run.method, tuple(run.config["spec"]["input_shape"])
+            return run.method, tuple(run.config["spec"]["input_shape"]), run.temperature
         if METHODS[name].about.meta_trained:
             raise UserError(
-                f"{name} has to be trained first (kshot train {name} --out RUN): give its run folder, or a method that "
-                f"needs no training"
+                f"{name} has to be trained first (kshot train {name} --out RUN): give its run folder, a built-in "
+                f"model ({', '.join(BUILTIN)}), or a method that needs no training"
             )
-        return build_method(name, TaskSpec((1, 28, 28), way=2, num_classes=None), **(self.options or {})), None
+        return build_method(name, TaskSpec((1, 28, 28), way=2, num_classes=None), **(self.options or {})), None, 1.0
 
     def _inputs(self, X: Any, *, first: bool) -> Tensor:
         """X as the method wants it; the first call decides about shape and inversion."""
@@ -137,8 +140,8 @@ class _FewShot(BaseEstimator):
         """y [M], checked."""
         raise NotImplementedError
 
-    def _learn(self) -> None:
-        """Adapt the method to all examples."""
+    def _learn(self, x: Tensor, targets: np.ndarray) -> None:
+        """Adapt the method to all examples x [M, ...], targets [M]."""
         raise NotImplementedError
 
     def _outputs(self, X: Any) -> Tensor:
@@ -162,7 +165,8 @@ class FewShotClassifier(ClassifierMixin, _FewShot):
     """A classifier for any number of classes with any number of examples each, also unequal numbers.
 
     Args:
-        model: a run folder, a method, or the name of a method that needs no training.
+        model: a run folder, the name of a built-in model (characters), a method, or the name of a method that needs
+            no training.
         options: arguments of the method that shall differ from those of the training, such as {"eval_steps": 10}.
         size: side in pixels to which pictures are brought where the model does not say.
         invert: whether dark ink on light paper becomes high ink, as in training; auto decides by the first examples.
@@ -173,6 +177,7 @@ class FewShotClassifier(ClassifierMixin, _FewShot):
         classes_: the labels, sorted.
         n_features_in_: numbers in one input.
         method_: the method; support_, targets_: all examples shown so far; state_: what it learned from them.
+        temperature_: what its outputs are divided by to become calibrated probabilities; 1 where none was fitted.
     """
 
     def _targets(self, y: Any) -> np.ndarray:
@@ -180,24 +185,20 @@ class FewShotClassifier(ClassifierMixin, _FewShot):
         check_classification_targets(y)
         return np.asarray(y)
 
-    def _learn(self) -> None:
-        self.classes_, codes = np.unique(self.targets_, return_inverse=True)
+    def _learn(self, x: Tensor, targets: np.ndarray) -> None:
+        classes, codes = np.unique(targets, return_inverse=True)
         if "classes" not in self.method_.about.targets:
             raise UserError(f"{self.method_.about.title} learns curves, not classes: use FewShotRegressor")
-        way = int(getattr(self.method_, "way", 0)) if self.method_.about.fixed_way else 0
-        if way and len(self.classes_) > way:
-            raise UserError(
-                f"this {self.method_.about.title} model was made for {way} classes, and y has {len(self.classes_)}: "
-                f"train it with a larger --way, or use a method without this limit (protonet, matching)"
-            )
+        way = head_way(self.method_, len(classes))
         labels = torch.from_numpy(codes.astype(np.int64)).to(self.device)
         with evaluating(self.method_):
-            self.state_ = self.method_.adapt(self.support_[None], labels[None], way or len(self.classes_))
+            self.state_ = self.method_.adapt(x[None], labels[None], way)
+        self.classes_ = classes
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """The probability of each of `classes_`: float64 [M, N]."""
+        """The probability of each of `classes_`: float64 [M, N], calibrated where the run has a temperature."""
         logits = self._outputs(X)[:, : len(self.classes_)]  # a head of fixed way may have outputs to spare
-        return logits.double().softmax(-1).numpy()
+        return (logits.double() / self.temperature_).softmax(-1).numpy()
 
     def predict(self, X: Any) -> np.ndarray:
         """The most probable label of each: [M]."""
@@ -208,8 +209,10 @@ class FewShotClassifier(ClassifierMixin, _FewShot):
 class FewShotRegressor(RegressorMixin, _FewShot):
     """A regressor from a few points.
 
+    The default model knows sine curves of one number.
+
     Args:
-        model: a run folder of a method that learns curves, or such a method.
+        model: a run folder of a method that learns curves, a built-in model of that kind (sine-maml), or such a method.
         options: arguments of the method that shall differ from those of the training, such as {"eval_steps": 10}.
         size: of pictures, where the model does not say.
         invert: as for the classifier.
@@ -217,19 +220,31 @@ class FewShotRegressor(RegressorMixin, _FewShot):
         device: where to compute.
     """
 
+    def __init__(
+        self,
+        model: str | Path | Method = "sine-maml",
+        *,
+        options: Mapping[str, Any] | None = None,
+        size: int | None = None,
+        invert: Invert = "auto",
+        transductive: bool = False,
+        device: str = "cpu",
+    ) -> None:
+        super().__init__(model, options=options, size=size, invert=invert, transductive=transductive, device=device)
+
     def _targets(self, y: Any) -> np.ndarray:
         y = check_array(y, ensure_2d=False, dtype=np.float32)
         return y[:, None] if y.ndim == 1 else y
 
-    def _learn(self) -> None:
+    def _learn(self, x: Tensor, targets: np.ndarray) -> None:
         if "regression" not in self.method_.about.targets:
             raise UserError(f"{self.method_.about.title} learns classes, not curves: use FewShotClassifier")
         outputs = int(getattr(self.method_, "output_dim", 0))
-        if outputs != self.targets_.shape[1]:
-            raise UserError(f"the model predicts {outputs} numbers for each input, and y has {self.targets_.shape[1]}")
-        y = torch.from_numpy(self.targets_).to(self.device)
+        if outputs != targets.shape[1]:
+            raise UserError(f"the model predicts {outputs} numbers for each input, and y has {targets.shape[1]}")
+        y = torch.from_numpy(targets).to(self.device)
         with evaluating(self.method_):
-            self.state_ = self.method_.adapt(self.support_[None], y[None], 0)
+            self.state_ = self.method_.adapt(x[None], y[None], 0)
 
     def predict(self, X: Any) -> np.ndarray:
         """The predicted values: float64 [M], or [M, D]."""

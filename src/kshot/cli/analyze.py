@@ -16,7 +16,10 @@ from .flags import Flag, argument, command, pairs
 from .learners import Learner, evaluation_source, find_learner
 from .sources import data_flags, json_flag, machine_flags, use_machine
 
-RUN_HELP = "a run folder (the --out of `kshot train`), or a method with fresh weights: maml, fomaml, reptile"
+RUN_HELP = (
+    "a run folder (the --out of `kshot train`), a built-in model (sine-maml), or a method with fresh weights: maml, "
+    "fomaml, reptile"
+)
 
 
 def gradients_command() -> Callable[..., None]:
@@ -103,11 +106,12 @@ def _learner(values: dict[str, Any], device: str) -> Learner:
     """The run, or a method of fresh weights."""
     from ..methods import METHODS, build_method
     from ..methods.gradient import GradientMethod
+    from ..models import BUILTIN
 
     name = values["run"]
-    if not Path(name).exists() and name not in METHODS and "/" not in name:
+    if not Path(name).exists() and name not in METHODS and name not in BUILTIN and "/" not in name:
         fresh = [n for n, make in METHODS.items() if issubclass(make, GradientMethod)]
-        raise unknown("run folder or method", name, fresh)
+        raise unknown("run folder, built-in model or method", name, [*BUILTIN, *fresh])
     options = pairs("--option", values["option"] or [])
     backbone: dict[str, object] = {**pairs("--backbone-option", values["backbone_option"] or [])}
     if Path(name).exists() or name not in METHODS:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from .analyze import gradients_command
+from .calibrate import calibrate_command
 from .evaluate import compare_command, evaluate_command
 from .fits import fits_command
 from .group import RootGroup
@@ -47,6 +48,7 @@ app.add_typer(
 app.command("evaluate")(evaluate_command())
 app.command("predict")(predict_command())
 app.command("compare")(compare_command())
+app.command("calibrate")(calibrate_command())
 app.command("fits")(fits_command())
 analyze = typer.Typer(help="What a method learns from: kshot analyze gradients RUN.", no_args_is_help=True)
 analyze.callback()(lambda: None)  # a group of commands, though there is but one

@@ -15,7 +15,10 @@ from .flags import Flag, argument, command, pairs
 from .learners import Learner, evaluation_source, find_learner
 from .sources import data_flags, json_flag, machine_flags, task_flags, use_machine
 
-RUN_HELP = "a run folder (the --out of `kshot train`), or a method that needs no training: nearest, hausdorff"
+RUN_HELP = (
+    "a run folder (the --out of `kshot train`), a built-in model (`kshot list models`), or a method that needs no "
+    "training: nearest, hausdorff"
+)
 
 
 def _flags(what: str) -> list[Flag | inspect.Parameter]:
@@ -66,6 +69,7 @@ def _evaluate(values: dict[str, Any]) -> None:
         episodes=values["episodes"],
         transductive=values["transductive"],
         device=device,
+        calibration=learner.run.calibration if learner.run else None,
     )
     if values["record"] is not None:
         write_record(values["record"], report, **_training(learner, options))
@@ -114,6 +118,7 @@ def _compare(values: dict[str, Any]) -> None:
         episodes=values["episodes"],
         transductive=values["transductive"],
         device=device,
+        calibrations={one.name: one.run.calibration for one in learners if one.run},
     )
     if values["record"] is not None:
         write_comparison(values["record"], found, trainings={one.name: _training(one, {}) for one in learners})

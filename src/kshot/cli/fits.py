@@ -28,7 +28,7 @@ def fits_command() -> Callable[..., None]:
     return command(
         _fits,
         [
-            argument("runs", list[str], typer.Argument(help="run folders of curves", metavar="RUN...")),
+            argument("runs", list[str], typer.Argument(help="runs of curves; sine-maml is one", metavar="RUN...")),
             argument("out", Path, out, Path("fits.svg")),
             Flag("curves", int, 3, "number of curves, side by side", "Tasks"),
             Flag("shot", str, "5", "examples of a curve", "Tasks"),

@@ -1,4 +1,4 @@
-"""What stands in the place of RUN on the command line: a run folder, or a method that needs no training."""
+"""What stands in the place of RUN on the command line: a run folder, a built-in model, or a method without training."""
 
 from __future__ import annotations
 
@@ -67,34 +67,27 @@ def _shown(attributes: tuple[str, ...]) -> str:
 
 
 def find_learner(name: str, device: str = "cpu", options: Mapping[str, Any] | None = None) -> Learner:
-    """The run or the method of that name.
+    """The run, the built-in model or the method of that name.
 
     Args:
-        name: a run folder, or the registry name of a method that needs no training.
+        name: a run folder, the name of a built-in model, or the registry name of a method that needs no training.
         device: where the weights go.
         options: the method's own arguments; for a run, those that shall differ from the training's.
     """
     from ..methods import METHODS, build_method
+    from ..models import BUILTIN
 
     if not Path(name).exists() and name in METHODS:
         if METHODS[name].about.meta_trained:
             raise UserError(
                 f"{name} has to be trained first: kshot train {name} --data glyphs --out runs/{name}, and then give "
-                f"the folder runs/{name}"
+                f"the folder runs/{name}. Models that are trained: {', '.join(BUILTIN)}"
             )
         return Learner(name, None, lambda spec: build_method(name, spec, **(options or {})))
-    if not Path(name).exists() and "/" not in name:
-        free = [n for n, m in METHODS.items() if not m.about.meta_trained]
-        raise unknown("run folder or method", name, [*free, *_folders()])
     from ..training import load_run
 
     run = load_run(name, device, options=options)
     return Learner(name, run, lambda spec: run.method)
-
-
-def _folders() -> list[str]:
-    """Run folders near here, to offer one for a misspelt name."""
-    return [str(p.parent) for pattern in ("*/config.yaml", "*/*/config.yaml") for p in Path().glob(pattern)]
 
 
 def evaluation_source(learner: Learner, values: Mapping[str, Any], device: str) -> TaskSource:

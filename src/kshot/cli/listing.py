@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from json import loads
 from typing import Annotated
 
 import typer
@@ -10,14 +11,14 @@ from ..errors import unknown
 from .console import emit, table
 from .docs import summary
 
-KINDS = ("methods", "data", "backbones", "recipes")
+KINDS = ("methods", "models", "data", "backbones", "recipes")
 
 
 def list_command(
-    what: Annotated[str, typer.Argument(help="methods, data, backbones or recipes; all of them by default.")] = "",
+    what: Annotated[str, typer.Argument(help="methods, models, data, backbones or recipes; by default all.")] = "",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Show the methods, data sets, backbones and recipes that there are."""
+    """Show the methods, built-in models, data sets, backbones and recipes that there are."""
     if what and what not in KINDS:
         raise unknown("list", what, KINDS)
     wanted = [what] if what else list(KINDS)
@@ -33,7 +34,7 @@ def list_command(
             table(columns, [[_word(row[c]) for c in columns] for row in rows], title=kind)
 
 
-HIDDEN = ("source", "options")  # of interest to programs
+HIDDEN = ("source", "options", "folder", "recipe", "record")  # of interest to programs
 
 
 def _word(value: object) -> str:
@@ -59,6 +60,35 @@ def _methods() -> list[dict[str, object]]:
         }
         for name, method in METHODS.items()
     ]
+
+
+def _models() -> list[dict[str, object]]:
+    from ..models import BUILTIN, find_run
+
+    rows: list[dict[str, object]] = []
+    for name, what in BUILTIN.items():
+        folder = find_run(name)
+        record = loads((folder / "record.json").read_text(encoding="utf-8"))
+        rows.append(
+            {
+                "name": name,
+                "what it knows": what,
+                "measured": _measured(record),
+                "kB": str(round(sum(f.stat().st_size for f in folder.iterdir()) / 1000)),
+                "folder": str(folder),
+                "recipe": (folder / "recipe.txt").read_text(encoding="utf-8").strip(),
+                "record": record,
+            }
+        )
+    return rows
+
+
+def _measured(record: dict[str, object]) -> str:
+    """A record in a few words."""
+    tasks = f"{record['way']}-way {record['shot']}-shot" if record["way"] else f"{record['shot']} points"
+    name = str(record["measure"])
+    value = f"{record[name]:.1f} % right" if name == "accuracy" else f"{name} {record[name]:.2f}"
+    return f"{value}, {tasks}, {record['data']} {record['split']}"
 
 
 def _data() -> list[dict[str, object]]:
@@ -89,4 +119,4 @@ def _recipes() -> list[dict[str, object]]:
     return [{"name": r.name, "what it does": r.what, "command": r.command} for r in RECIPES]
 
 
-ROWS = {"methods": _methods, "data": _data, "backbones": _backbones, "recipes": _recipes}
+ROWS = {"methods": _methods, "models": _models, "data": _data, "backbones": _backbones, "recipes": _recipes}

@@ -70,6 +70,7 @@ def _predict(values: dict[str, Any]) -> None:
         invert=values["invert"],
         skip_bad=values["skip_bad"],
         transductive=values["transductive"],
+        temperature=learner.run.temperature if learner.run else 1.0,
         device=device,
     )
     for message in left_out:

@@ -19,7 +19,13 @@ DATA, TASKS, MACHINE = "Data", "Tasks", "Machine"
 def data_flags(data: str | None = None) -> list[Flag]:
     """--data and what belongs to it; `data` is the default."""
     return [
-        Flag("data", str, data, "name, name:variant, a folder of class folders of pictures, or an .npz file", DATA),
+        Flag(
+            "data",
+            str,
+            data,
+            "name, name:variant, name+name, a folder of class folders, or an .npz file",
+            DATA,
+        ),
         Flag("data_dir", Path, None, "folder that already holds the archives of named data sets", DATA),
         Flag("size", int, None, "side of the pictures in pixels; each kind of data has its own default", DATA),
         Flag(

@@ -14,6 +14,7 @@ from .curves import Sinusoid
 from .descriptions import describe, read_descriptions
 from .folder import load_folder, read_images, read_support
 from .images import Images
+from .mixture import Mixture
 from .pictures import Invert
 from .problems import Problems
 from .runs import OneShotRuns, is_runs, load_runs
@@ -26,6 +27,7 @@ __all__ = [
     "Images",
     "Invert",
     "Loader",
+    "Mixture",
     "OneShotRuns",
     "Problems",
     "Sinusoid",
@@ -116,12 +118,13 @@ def load(
     least: int = 2,
     attributes: Path | None = None,
     device: torch.device | str = "cpu",
-) -> Images | Sinusoid | Scribbles | OneShotRuns:
+) -> Images | Sinusoid | Scribbles | OneShotRuns | Mixture:
     """Data by name or path.
 
     Args:
-        spec: a name of DATASETS, name:variant ("omniglot:random"), a folder of class folders of pictures, an .npz
-            file, or a folder or zip of the original one-shot runs. A name wins over a folder of that name ("./name").
+        spec: a name of DATASETS, name:variant ("omniglot:random"), several of them ("scribbles+glyphs", whose tasks
+            take turns), a folder of class folders of pictures, an .npz file, or a folder or zip of the original
+            one-shot runs. A name wins over a folder of that name ("./name").
         split: "train", "val", "test" or "all".
         size: side of the pictures in pixels; each kind of data has its own default.
         data_dir: folder that already holds the archives of named data sets.
@@ -132,8 +135,12 @@ def load(
         device: where the pixels lie.
     """
     name, _, variant = str(spec).partition(":")
-    data: Images | Sinusoid | Scribbles | OneShotRuns
-    if name in DATASETS and not isinstance(spec, Path):
+    data: Images | Sinusoid | Scribbles | OneShotRuns | Mixture
+    if is_mixture(spec):
+        names = str(spec).split("+")
+        parts = [load(n, split, size=size, data_dir=data_dir, skip_bad=skip_bad, device=device) for n in names]
+        data = Mixture(tuple(parts), str(spec))  # type: ignore[arg-type]
+    elif name in DATASETS and not isinstance(spec, Path):
         data = DATASETS[name](variant, split, size, data_dir, skip_bad)
     else:
         data = _by_path(spec, split, size, channels=channels, invert=invert, least=least, skip_bad=skip_bad)
@@ -142,6 +149,13 @@ def load(
             raise UserError(f"{spec} has no classes that a table could describe: leave out --attributes {attributes}")
         data = describe(data, attributes)
     return data.to(device) if isinstance(data, Images) else data
+
+
+def is_mixture(spec: str | Path) -> bool:
+    """Whether it names several data sets: "scribbles+glyphs"; a file or folder of that name is that."""
+    first, plus, _ = str(spec).partition("+")
+    named = bool(plus) and not isinstance(spec, Path) and first.partition(":")[0] in DATASETS
+    return named and not Path(spec).exists()
 
 
 def _by_path(

@@ -22,15 +22,15 @@ EXPECTED = (
 
 
 def are_pictures(X: Any) -> bool:
-    """Whether X holds pictures: paths, PIL pictures, or an array with more than two axes."""
-    return isinstance(X, (str, Path)) or _are_files(X) or _are_pil(X) or getattr(X, "ndim", 0) > 2
+    """Whether X holds pictures: paths, PIL pictures, arrays of pictures, or one array with more than two axes."""
+    return isinstance(X, (str, Path)) or _are_files(X) or _are_pil(X) or _are_arrays(X) or getattr(X, "ndim", 0) > 2
 
 
 def picture_inputs(X: Any, shape: tuple[int, ...] | None = None, size: int | None = None) -> Tensor:
     """Pictures as uint8 [M, C, H, W], as they are: nothing is inverted.
 
     Args:
-        X: a sequence of paths or of PIL pictures, or an array or tensor, see EXPECTED.
+        X: a sequence of paths, of PIL pictures or of arrays of one picture each, or an array or tensor, see EXPECTED.
         shape: (C, H, W) that is wanted; by default grey where all are grey, of `size` pixels.
         size: where no shape is given; by default 28 for grey and 84 for colour; arrays keep their size.
     """
@@ -40,15 +40,29 @@ def picture_inputs(X: Any, shape: tuple[int, ...] | None = None, size: int | Non
         return _fitted([read_picture(Path(x)) for x in X], shape, size)
     if _are_pil(X):
         return _fitted([plain(x) for x in X], shape, size)
-    pixels = as_pixels("X", X.detach().cpu().numpy() if isinstance(X, Tensor) else np.asarray(X))
+    if _are_arrays(X):
+        arrays = [_array(x) for x in X]
+        if len({a.shape for a in arrays}) > 1:
+            return _fitted([_pil(as_pixels("X", a[None])[0]) for a in arrays], shape, size)
+        X = np.stack(arrays)
+    pixels = as_pixels("X", _array(X))
     if shape is None and size is None:
         return pixels
-    from PIL import Image
-
     own = tuple(pixels.shape[1:])
     if own == shape or (shape is None and own[1:] == (size, size)):
         return pixels
-    return _fitted([Image.fromarray(p.permute(1, 2, 0).squeeze(-1).numpy()) for p in pixels], shape, size)
+    return _fitted([_pil(p) for p in pixels], shape, size)
+
+
+def _array(x: Any) -> np.ndarray:
+    return x.detach().cpu().numpy() if isinstance(x, Tensor) else np.asarray(x)
+
+
+def _pil(pixels: Tensor) -> Any:
+    """uint8 [C, H, W] as a PIL picture."""
+    from PIL import Image
+
+    return Image.fromarray(pixels.permute(1, 2, 0).squeeze(-1).numpy())
 
 
 def _fitted(pictures: Sequence[Any], shape: tuple[int, ...] | None, size: int | None) -> Tensor:
@@ -67,6 +81,10 @@ def _are_pil(X: Any) -> bool:
     from PIL import Image
 
     return _all(X, Image.Image)
+
+
+def _are_arrays(X: Any) -> bool:
+    return _all(X, (np.ndarray, Tensor)) and all(x.ndim in (2, 3) for x in X)
 
 
 def _all(X: Any, kind: type | tuple[type, ...]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .calibration import Calibration, calibrate, read_calibration, write_calibration
 from .compare import Comparison, compare, compare_reports
 from .evaluate import evaluate, method_name
 from .measures import MEASURES, accuracy, correct, mse
@@ -11,9 +12,11 @@ from .score import evaluating, predictions, score_tasks
 
 __all__ = [
     "MEASURES",
+    "Calibration",
     "Comparison",
     "Report",
     "accuracy",
+    "calibrate",
     "compare",
     "compare_reports",
     "correct",
@@ -22,7 +25,9 @@ __all__ = [
     "method_name",
     "mse",
     "predictions",
+    "read_calibration",
     "score_tasks",
+    "write_calibration",
     "write_comparison",
     "write_record",
 ]

@@ -13,6 +13,7 @@ from ..errors import UserError
 from ..functional.intervals import Difference, paired_difference
 from ..methods.base import Method
 from ..tasks import TaskSource
+from .calibration import Calibration
 from .evaluate import evaluate
 from .measures import measure_by_name
 from .report import Json, Report, finite
@@ -81,6 +82,7 @@ def compare(
     batch: int | None = None,
     progress: bool | None = None,
     device: torch.device | str = "cpu",
+    calibrations: Mapping[str, Calibration | None] | None = None,
 ) -> Comparison:
     """Evaluate methods on the same tasks and compare every two of them.
 
@@ -89,6 +91,7 @@ def compare(
         source: of the tasks; or one for each method, which draw the same tasks and show them in its own way.
         transductive: for the methods that can; the others see one query at a time.
         episodes, batch, progress, device: as in evaluate.
+        calibrations: the temperatures of those that have one.
     """
     reports = [
         evaluate(
@@ -100,6 +103,7 @@ def compare(
             progress=progress,
             device=device,
             name=name,
+            calibration=(calibrations or {}).get(name),
         )
         for name, method in methods.items()
     ]

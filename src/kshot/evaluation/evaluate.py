@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import torch
 
@@ -10,8 +11,9 @@ from ..errors import UserError
 from ..functional.intervals import mean_interval
 from ..methods.base import Method
 from ..tasks import TaskSource
-from .report import Further, Report, versions
-from .score import score_tasks
+from .calibration import Calibration
+from .report import Calibrated, Further, Report, versions
+from .score import Scores, score_tasks
 
 
 def method_name(method: Method) -> str:
@@ -38,6 +40,7 @@ def evaluate(
     progress: bool | None = None,
     device: torch.device | str = "cpu",
     name: str | None = None,
+    calibration: Calibration | None = None,
 ) -> Report:
     """Mean and 95 % interval of the source's measure over its tasks 0 .. episodes-1.
 
@@ -52,6 +55,8 @@ def evaluate(
         progress: a progress bar on standard error; by default if that is a terminal.
         device: where to compute; the method is moved there.
         name: of the method in the report, by default its registry name.
+        calibration: the temperature of the method's probabilities, if one was fitted: the report has the calibration
+            error with and without it.
     """
     from .progress import bar
 
@@ -59,6 +64,9 @@ def evaluate(
         raise UserError(f"episodes must be at least 1; got {episodes}")
     episodes = min(episodes, len(source))
     method.to(device)
+    temperatures: tuple[float, ...] = ()
+    if source.measure == "accuracy":
+        temperatures = (1.0,) if calibration is None else (1.0, calibration.temperature)
     start = time.monotonic()
     with bar("evaluating", episodes, progress) as update:
         scores = score_tasks(
@@ -67,6 +75,7 @@ def evaluate(
             range(episodes),
             transductive=transductive,
             further=True,
+            temperatures=temperatures,
             batch=batch,
             device=device,
             max_seconds=max_seconds,
@@ -94,4 +103,13 @@ def evaluate(
         tasks_digest=scores.digest,
         values=scores.values,
         further={name: Further.of(values) for name, values in scores.further.items()},
+        calibration=_calibrated(scores, temperatures, calibration),
     )
+
+
+def _calibrated(scores: Scores, temperatures: Sequence[float], fitted: Calibration | None) -> Calibrated | None:
+    """The reliability of the probabilities with and without temperature, where there are probabilities."""
+    if not temperatures:
+        return None
+    before, after = scores.reliability[0], scores.reliability[-1]
+    return Calibrated(before, after, temperatures[-1], None if fitted is None else fitted.tasks)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -49,7 +49,14 @@ class Prediction:
 
 
 def probabilities(
-    method: Method, xs: Tensor, ys: Tensor, xq: Tensor, *, transductive: bool = False, batch: int = QUERIES_AT_ONCE
+    method: Method,
+    xs: Tensor,
+    ys: Tensor,
+    xq: Tensor,
+    *,
+    transductive: bool = False,
+    batch: int = QUERIES_AT_ONCE,
+    temperature: float = 1.0,
 ) -> Tensor:
     """The probability of every label for every query of one task: float32 [Q, N], on the CPU.
 
@@ -57,15 +64,28 @@ def probabilities(
         xs, ys: support inputs [S, ...] and labels 0..N-1 [S].
         xq: queries [Q, ...].
         transductive: all queries are seen together; otherwise they are predicted `batch` at a time.
+        temperature: what the logits are divided by before the softmax.
     """
     if transductive and not method.about.transductive:
         raise UserError(f"{method.about.title} has no transductive mode: leave out --transductive")
+    way = int(ys.max()) + 1
     with evaluating(method):
-        state = method.adapt(xs[None], ys[None], int(ys.max()) + 1)
+        state = method.adapt(xs[None], ys[None], head_way(method, way))
         pieces = [xq] if transductive else xq.split(batch)
         mode = {"transductive": True} if transductive else {}
         logits = torch.cat([method.predict(state, piece[None], **mode)[0] for piece in pieces])  # [Q, N]
-    return logits.float().softmax(-1).cpu()
+    return (logits[:, :way].float() / temperature).softmax(-1).cpu()
+
+
+def head_way(method: Method, way: int) -> int:
+    """The way with which a method adapts to that many classes: a head that fixes it may have outputs to spare."""
+    fixed = int(getattr(method, "way", 0)) if method.about.fixed_way else 0
+    if fixed and way > fixed:
+        raise UserError(
+            f"this {method.about.title} model was made for {fixed} classes, and there are {way}: train it with a "
+            f"larger --way, or use a method without this limit (protonet, matching)"
+        )
+    return fixed or way
 
 
 def predict_folders(
@@ -79,6 +99,7 @@ def predict_folders(
     invert: Literal["auto", "yes", "no"] = "auto",
     skip_bad: bool = False,
     transductive: bool = False,
+    temperature: float = 1.0,
     device: torch.device | str = "cpu",
 ) -> tuple[list[Prediction], list[str]]:
     """Learn the classes of `support/<class>/*`, or those that a table describes, and label the pictures of `query`.
@@ -93,6 +114,7 @@ def predict_folders(
         invert: whether dark ink on light paper becomes high ink, as in training; auto decides for all pictures at once.
         skip_bad: leave out unusable files instead of stopping at the first.
         transductive: the queries are seen together (they help each other's normalisation).
+        temperature: of the probabilities, see `calibrate`.
         device: where to compute.
 
     Returns:
@@ -113,7 +135,8 @@ def predict_folders(
         both = ink_high(torch.cat([xs, xq]), invert)
         xs, xq = both[: len(xs)], both[len(xs) :]
     method.to(device)
-    p = probabilities(method, xs.to(device), ys.to(device), xq.to(device), transductive=transductive)
+    mode: dict[str, Any] = {"transductive": transductive, "temperature": temperature}
+    p = probabilities(method, xs.to(device), ys.to(device), xq.to(device), **mode)
     found = []
     for file, row in zip(files, p.tolist()):
         best = max(range(len(names)), key=row.__getitem__)

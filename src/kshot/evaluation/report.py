@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from ..functional.calibration import Reliability
 from ..functional.intervals import mean_interval
 from .measures import MEASURES
 
@@ -46,6 +47,40 @@ class Further:
 
 
 @dataclass(frozen=True)
+class Calibrated:
+    """How well the probabilities of the queries agree with how often they are right.
+
+    Attributes:
+        before, after: predictions by their confidence, with the logits as they are and with the temperature.
+        temperature: that the logits were divided by; 1 where none was fitted.
+        fitted_on: the tasks it was fitted on, in words.
+    """
+
+    before: Reliability
+    after: Reliability
+    temperature: float
+    fitted_on: str | None
+
+    def as_dict(self) -> dict[str, Json]:
+        """As `--json` prints it; errors in percent."""
+        return {
+            "ece": finite(self.after.ece),
+            "ece_before": finite(self.before.ece),
+            "temperature": self.temperature,
+            "fitted_on": self.fitted_on,
+            "bins": len(self.after.count),
+        }
+
+    def __str__(self) -> str:
+        if self.fitted_on is None:
+            return f"calibration error {self.after.ece:.2f} %"
+        return (
+            f"calibration error {self.after.ece:.2f} % (without temperature {self.before.ece:.2f} %; "
+            f"{self.temperature:.3g}, fitted on {self.fitted_on})"
+        )
+
+
+@dataclass(frozen=True)
 class Report:
     """How well a method does on the tasks of a source.
 
@@ -66,6 +101,7 @@ class Report:
         tasks_digest: checksum of the tasks; equal digests are the same tasks.
         values: float64 [episodes], the measure of each task.
         further: what the method measures beside it (`Method.further`), by name.
+        calibration: of its probabilities; None for regression.
     """
 
     measure: str
@@ -88,6 +124,7 @@ class Report:
     tasks_digest: str
     values: Tensor = field(repr=False, compare=False)
     further: dict[str, Further] = field(default_factory=dict)
+    calibration: Calibrated | None = field(default=None, compare=False)
 
     def as_dict(self) -> dict[str, Json]:
         """What `--json` prints: the measure by its name and all else but the values of tasks.
@@ -108,6 +145,7 @@ class Report:
             "transductive": self.transductive,
             "measure": self.measure,
             "further": {name: more.as_dict() for name, more in self.further.items()},
+            "calibration": None if self.calibration is None else self.calibration.as_dict(),
             "wall_seconds": round(self.wall_seconds, 3),
             "threads": self.threads,
             "device": self.device,
@@ -127,9 +165,12 @@ class Report:
             f"{self.method}: {in_words(self.measure, self.value, self.ci95)} "
             f"({self.episodes} {tasks} tasks of {self.data} {self.split}, seed {self.seed}, {mode}, "
             f"{self.wall_seconds:.1f} s)"
-        ) + "".join(
-            f"\n  {in_words(name, more.mean, more.ci95)} ({more.count} tasks)" for name, more in self.further.items()
-        )
+        ) + "".join(f"\n  {line}" for line in self._beside())
+
+    def _beside(self) -> list[str]:
+        """A line for whatever else was measured."""
+        lines = [f"{in_words(name, more.mean, more.ci95)} ({more.count} tasks)" for name, more in self.further.items()]
+        return [*lines, *([] if self.calibration is None else [str(self.calibration)])]
 
 
 def in_words(name: str, mean: float, ci95: float) -> str:

@@ -8,15 +8,18 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import add
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import UserError
+from ..functional.calibration import Reliability, confidence, reliability
 from ..functional.memory import keep_memory
 from ..methods.base import Method
 from ..tasks import Tasks, TaskSource
-from .measures import measure_by_name
+from .measures import correct, measure_by_name
 
 EXAMPLES = 4000  # support and query examples that are computed at once: bounds the memory
 NUMBERS = 400 * 784  # of these examples on a processor: more than 400 small pictures only miss its cache
@@ -31,11 +34,13 @@ class Scores:
         values: float64 [n], the measure of each task, on the CPU.
         digest: checksum of the classes and query targets of these tasks, in order: equal for the same tasks.
         further: what the method measures beside it, float64 on the CPU, of the tasks that have it.
+        reliability: all predictions by their confidence, for each of the temperatures that were asked for.
     """
 
     values: Tensor
     digest: str
     further: dict[str, Tensor] = field(default_factory=dict)
+    reliability: tuple[Reliability, ...] = ()
 
 
 @contextmanager
@@ -88,6 +93,7 @@ def score_tasks(
     *,
     transductive: bool = False,
     further: bool = False,
+    temperatures: Sequence[float] = (),
     batch: int | None = None,
     device: torch.device | str = "cpu",
     max_seconds: float | None = None,
@@ -98,6 +104,7 @@ def score_tasks(
     Args:
         transductive: the queries of a task are seen together (only methods that say so).
         further: also what the method measures beside it (`Method.further`).
+        temperatures: also how often predictions are right by their confidence at each of these; for classes.
         batch: tasks computed at once; by default as many as hold 4,000 examples, on a processor 400 small pictures.
         max_seconds: stop after this time; at least one batch is computed.
         on_chunk: called with the number of tasks done so far.
@@ -113,12 +120,16 @@ def score_tasks(
     measure = measure_by_name(source.measure).function
     values: list[Tensor] = []
     beside: dict[str, list[Tensor]] = {}
+    sure: list[list[Reliability]] = [[] for _ in temperatures]
     labels = Labels(1 if max_seconds is not None else UNREAD)
     done, start = 0, time.monotonic()
     with evaluating(method):
         for piece in chunks(source, indices, batch, device):
             tasks = source.batch(piece).to(device)
-            values.append(measure(predictions(method, tasks, transductive), tasks.yq))
+            output = predictions(method, tasks, transductive)
+            values.append(measure(output, tasks.yq))
+            for found, temperature in zip(sure, temperatures):
+                found.append(reliability(confidence(output, temperature), correct(output, tasks.yq)))
             for name, more in (method.further(tasks) if further else {}).items():
                 beside.setdefault(name, []).append(more.double())
             labels.add(tasks)
@@ -127,7 +138,12 @@ def score_tasks(
                 on_chunk(done)
             if max_seconds is not None and time.monotonic() - start > max_seconds:
                 break
-    return Scores(torch.cat(values).cpu(), labels.digest(), {n: present(torch.cat(v)) for n, v in beside.items()})
+    return Scores(
+        torch.cat(values).cpu(),
+        labels.digest(),
+        {n: present(torch.cat(v)) for n, v in beside.items()},
+        tuple(reduce(add, found) for found in sure),
+    )
 
 
 def present(values: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ import torch
 
 from ..data.curves import Sinusoid
 from ..data.images import Images
+from ..data.mixture import Mixture
 from ..data.runs import OneShotRuns
 from ..data.scribbles import Scribbles
 from ..errors import UserError
@@ -14,10 +15,11 @@ from .batch import Tasks
 from .convert import fit_source
 from .curves import CurveTasks
 from .episodes import ImageTasks, ScribbleTasks
+from .mixture import MixedTasks
 from .runs import RunTasks
 from .source import Count, TaskSource, TaskSpec
 
-Data = Images | Sinusoid | Scribbles | OneShotRuns
+Data = Images | Sinusoid | Scribbles | OneShotRuns | Mixture
 
 __all__ = [
     "AUGMENTS",
@@ -25,6 +27,7 @@ __all__ = [
     "CurveTasks",
     "Data",
     "ImageTasks",
+    "MixedTasks",
     "RunTasks",
     "ScribbleTasks",
     "TaskSource",
@@ -53,7 +56,8 @@ def make_source(
     """The task source that fits the data.
 
     Args:
-        data: labelled pictures, scribbles, sine curves, or the one-shot runs (which fix every other argument).
+        data: labelled pictures, scribbles, sine curves, the one-shot runs (which fix every other argument), or several
+            data sets of pictures, whose tasks take turns.
         way: classes of a task, or a range (low, high); for curves it has no meaning and is ignored.
         shot: support examples of each class (points of a curve), or a range; 0 for zero-shot tasks.
         query: queries of each class (points of a curve).
@@ -70,6 +74,14 @@ def make_source(
         device: where the pictures lie or are drawn, and with them the tasks; by default where the data is (the
             processor for endless data). Curves are a few numbers and are drawn by the processor.
     """
+    if isinstance(data, Mixture):
+        options = {"within": within, "rotations": rotations, "augment": augment, "balanced": balanced, "block": block}
+        return MixedTasks(
+            [
+                make_source(part, way=way, shot=shot, query=query, seed=seed, split=split, device=device, **options)  # type: ignore[arg-type]
+                for part in data.parts
+            ]
+        )
     distort = augment_by_name(augment)
     if rotations and not isinstance(data, Images):
         raise UserError("turned classes are made of pictures in memory: leave out --rotations")

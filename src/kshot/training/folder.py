@@ -14,12 +14,13 @@ from ..errors import UserError
 from ..evaluation.files import TEMPORARY, write_whole
 from .settings import FREE
 
-CONFIG, WEIGHTS, LAST, METRICS, STATE = (
+CONFIG, WEIGHTS, LAST, METRICS, STATE, CALIBRATION = (
     "config.yaml",
     "weights.safetensors",
     "last.safetensors",
     "metrics.jsonl",
     "state",
+    "calibration.json",
 )
 LOCK = ".lock"
 
@@ -31,6 +32,7 @@ class RunFolder:
         self.path = path
         self.config, self.weights, self.last = path / CONFIG, path / WEIGHTS, path / LAST
         self.metrics, self.state = path / METRICS, path / STATE / "checkpoint.safetensors"
+        self.calibration = path / CALIBRATION
 
     def holds_results(self) -> bool:
         """Whether anything of a run lies here."""
@@ -49,7 +51,7 @@ class RunFolder:
         """Remove the run, and nothing else; the state first, so that no other run can ever go on from it."""
         if self.state.parent.exists():
             shutil.rmtree(self.state.parent)
-        for name in (WEIGHTS, LAST, METRICS, CONFIG):
+        for name in (CALIBRATION, WEIGHTS, LAST, METRICS, CONFIG):
             (self.path / name).unlink(missing_ok=True)
 
     def remove_leftovers(self) -> None:

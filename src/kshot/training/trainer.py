@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import Any
 import torch
 
 from ..errors import UserError
+from ..evaluation.calibration import TASKS, calibrate, write_calibration
 from ..evaluation.measures import measure_by_name
 from ..evaluation.progress import wanted
 from ..evaluation.report import versions
@@ -18,10 +20,12 @@ from ..methods.base import Method
 from ..tasks import TaskSource
 from . import distributed
 from .callbacks import Callback, EarlyStopping, MetricsWriter, ProgressBar
-from .folder import check_place, open_run, read_config
+from .folder import RunFolder, check_place, open_run, read_config
 from .loop import Loop
 from .prepare import prepare
 from .settings import Settings
+
+LOG = logging.getLogger("kshot")
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,8 @@ def train(
         clip_value: largest absolute value of a gradient's entry.
         validation: source of the tasks by which the best weights are chosen.
         val_every: steps between validations (by default a twentieth of the training).
-        val_tasks: tasks of a validation: always the first of the validation source.
+        val_tasks: tasks of a validation: always the first of the validation source. On the first 100 of them the
+            temperature of the probabilities is fitted at the end.
         val_transductive: whether the queries of a validation task are seen together.
         patience: stop after so many validations without a better one.
         out: run folder to write; without it nothing is written and nothing can be resumed.
@@ -162,6 +167,8 @@ def train(
         if resume and out is not None:
             loop.resume(Path(out))
         loop.run()
+        if folder is not None and validation is not None and loop.finished:
+            _calibrate(loop, validation, folder)
     state = loop.progress
     return TrainResult(
         method=method,
@@ -174,6 +181,28 @@ def train(
         seconds=state.seconds,
         out=None if out is None else Path(out),
     )
+
+
+def _calibrate(loop: Loop, validation: TaskSource, folder: RunFolder) -> None:
+    """Fit the temperature of the probabilities on the first validation tasks, unless there is one.
+
+    Every query is seen on its own, as in predictions that people ask for, whatever the validation did.
+    """
+    if validation.spec.regression or validation.measure != "accuracy" or folder.calibration.exists():
+        return
+    state, settings = loop.progress, loop.settings
+    try:
+        found = calibrate(
+            loop.method,
+            validation,
+            episodes=min(settings.val_tasks, TASKS),
+            device=settings.device,
+            step=state.best_step if loop.best else state.step,
+        )
+    except UserError as error:
+        LOG.info("no temperature for the probabilities: %s", error)
+    else:
+        write_calibration(folder.calibration, found)
 
 
 def _check(
