@@ -14,6 +14,7 @@ from pathlib import Path
 
 from kshot.models import BUILTIN, HERE
 
+EPISODES = "20"
 KEPT = ("config.yaml", "weights.safetensors", "metrics.jsonl", "calibration.json")
 CHARACTERS = "--data glyphs --split test --way 5 --shot 1 --query 15"
 SINES = "--split test --shot 5 --query 50 --option eval_steps=5"
@@ -38,7 +39,7 @@ def make(name: str, train: bool) -> None:
         if (run / file).exists():
             shutil.copyfile(run / file, folder / file)
     told = shlex.split(TASKS[name])
-    kshot("evaluate", name, *told, "--episodes", "1000", "--threads", "1", "--record", str(folder / "record.json"))
+    kshot("evaluate", name, *told, "--episodes", EPISODES, "--threads", "1", "--record", str(folder / "record.json"))
 
 
 if __name__ == "__main__":

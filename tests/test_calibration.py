@@ -103,23 +103,23 @@ def test_the_calibration_error_by_plain_loops_and_by_parts() -> None:
 
 
 def test_what_is_no_number_is_left_out_and_the_ends_have_a_bin() -> None:
-    found = reliability(torch.tensor([math.nan, 0.0, 1.0, 1 / 15]), torch.tensor([True, False, True, False]))
+    found = reliability(torch.tensor([math.nan, 0.0, 1.0, 0.0666]), torch.tensor([True, False, True, False]))
     assert found.count.tolist() == [2, *[0] * 13, 1]
     assert found.right.tolist() == [0] * 14 + [1]
     assert math.isnan(reliability(torch.zeros(0), torch.zeros(0, dtype=torch.bool)).ece)
 
 
 def too_sure() -> torch.nn.Module:
-    """A prototypical network whose distances count four times."""
+    """A prototypical network whose distances count forty times."""
     method = small_method().eval()
     with torch.no_grad():
-        method.log_scale.add_(math.log(4))
+        method.log_scale.add_(math.log(40))
     return method
 
 
 def test_a_method_that_is_too_sure_gets_a_temperature_that_helps_on_other_tasks(tmp_path: Path) -> None:
     found = calibrate(too_sure(), Blobs(seed=1), episodes=60)
-    assert found.temperature == pytest.approx(4 * calibrate(small_method(), Blobs(seed=1), episodes=60).temperature)
+    assert found.temperature == pytest.approx(40 * calibrate(small_method(), Blobs(seed=1), episodes=60).temperature)
     assert found.nll < found.nll_before
     assert found.tasks == "60 4-way 2-shot tasks of blobs train, non-transductive"
     plain = evaluate(too_sure(), Blobs(seed=2), episodes=60)
@@ -166,8 +166,14 @@ def test_a_broken_file_is_explained(content: str, tmp_path: Path) -> None:
         read_calibration(tmp_path / "calibration.json")
 
 
-CONFIG = {"method": "protonet", "data": {"spec": "scribbles"}, "backbone": "mlp", "backbone_options": {"hidden": 8},
-          "spec": {"input_shape": [6], "way": 4, "num_classes": None, "output_dim": 0}}  # fmt: skip
+CONFIG = {
+    "method": "protonet",
+    "options": {"distance": "euclidean"},
+    "data": {"spec": "scribbles"},
+    "backbone": "mlp",
+    "backbone_options": {"hidden": 8},
+    "spec": {"input_shape": [6], "way": 4, "num_classes": None, "output_dim": 0},
+}
 
 
 @pytest.fixture(scope="module")
@@ -208,9 +214,9 @@ def test_resuming_adds_it_and_replacing_removes_it(run: Path, tmp_path: Path) ->
 def test_probabilities_are_those_of_divided_logits() -> None:
     tasks = Blobs().batch([0])
     xs, ys, xq = tasks.xs[0], tasks.ys[0], tasks.xq[0]
-    warm, plain = (probabilities(too_sure(), xs, ys, xq, temperature=t) for t in (4.0, 1.0))
-    torch.testing.assert_close(warm, (plain.log() / 4).softmax(-1))
-    torch.testing.assert_close(warm, probabilities(small_method(), xs, ys, xq), atol=1e-5, rtol=1e-4)
+    warm, plain = (probabilities(small_method(), xs, ys, xq, temperature=t) for t in (3.0, 1.0))
+    torch.testing.assert_close(warm, (plain.log() / 3).softmax(-1))
+    torch.testing.assert_close(probabilities(too_sure(), xs, ys, xq, temperature=40.0), plain, atol=1e-5, rtol=1e-4)
 
 
 def test_the_faces_use_it(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def pictures28() -> Images:
     [
         (lambda: make_source(Mixture((Scribbles(), pictures()), "a+b"), way=3, query=1), "inputs of one shape.*--size"),
         (lambda: Mixture((Scribbles(), Sinusoid()), "scribbles+sinusoid"), "two or more data sets of pictures"),  # type: ignore[arg-type]
-        (lambda: load("glyphs+scribles"), "unknown data 'scribles'; did you mean 'scribbles'"),
+        (lambda: load("scribbles+scribles"), "unknown data 'scribles'; did you mean 'scribbles'"),
         (lambda: load("scribbles+glyphs:upside", "val"), "glyphs"),
     ],
 )

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..errors import UserError
 from .batch import Tasks
-from .source import TaskSource, TaskSpec
+from .source import ENDLESS, TaskSource, TaskSpec
 
 ENDLESS_CLASSES = 1 << 40  # more than any source has
 
@@ -44,7 +44,7 @@ class MixedTasks(TaskSource):
         return replace(self.sources[0].spec, num_classes=self._classes)
 
     def __len__(self) -> int:
-        return len(self.sources) * min(len(source) for source in self.sources)
+        return min(ENDLESS, len(self.sources) * min(len(source) for source in self.sources))
 
     def draw(self, indices: Tensor, way: int, shot: int) -> Tasks:
         """The tasks of each source together, put into the order of the indices."""
