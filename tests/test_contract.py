@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 
 import pytest
 import torch
@@ -35,6 +36,22 @@ def trained(name: str) -> torch.nn.Module:
             method.meta_step(tasks_for(name, seed))
             optimiser.step()
     return method.eval()
+
+
+def live_tensors() -> int:
+    gc.collect()
+    return sum(issubclass(type(o), torch.Tensor) for o in gc.get_objects())
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_step_leaves_no_memory_behind(name: str) -> None:
+    """A graph that leads back to itself through an object of ours is never freed."""
+    method, counts = small_method(name).train(), []
+    for seed in range(4):
+        method.zero_grad()
+        method.meta_step(tasks_for(name, seed))
+        counts.append(live_tensors())
+    assert counts[1] == counts[3]
 
 
 def test_says_what_it_is(name: str) -> None:

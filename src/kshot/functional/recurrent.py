@@ -33,7 +33,14 @@ class Once:
     so that the gradient of x_t is g_t, and W gets sum_t v_t^T g_t. Gradients cannot be differentiated again.
     """
 
-    inputs: Tensor
+    @property
+    def inputs(self) -> Tensor:
+        """All v [L, B, D]. Kept without their graph: it leads back to this object, and neither would ever be freed."""
+        return self._inputs
+
+    @inputs.setter
+    def inputs(self, v: Tensor) -> None:
+        self._inputs = v.detach()
 
     def __call__(self, x: Tensor, weight: Tensor) -> Tensor:
         """x [L, B, G] as it is; weight: [D, G]; inputs: [L, B, D]."""
@@ -50,5 +57,5 @@ class _Once(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
         (g,) = gradients
-        v = ctx.once.inputs.detach()
+        v = ctx.once.inputs
         return g, v.flatten(0, 1).T.to(g.dtype) @ g.flatten(0, 1), None
