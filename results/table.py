@@ -1,8 +1,9 @@
 """Write every table that is made from the records beside this file: python results/table.py
 
 That is results/README.md (all records), docs/methods/README.md (the methods side by side), docs/models.md (the built-in
-models), and in each method's page the section "Measured" and paired comparisons (differences.py). Figures of the papers
-come from published.toml; they are never computed with.
+models), docs/encoders.md and docs/text.md (frozen encoders: the records in encoders/), and in each method's page the
+section "Measured" and paired comparisons (differences.py). Figures of the papers come from published.toml; they are
+never computed with.
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ from kshot.models import BUILTIN, find_run
 
 HERE = Path(__file__).resolve().parent
 METHOD_PAGES = HERE.parent / "docs" / "methods"
+ENCODERS = {  # by the first word of a record's name; the record itself has the path that it was read from
+    "minilm": "all-MiniLM-L6-v2",
+    "random": "ResNet-18 with random weights",
+}
 MODEL_PAGE = HERE.parent / "docs" / "models.md"
 PUBLISHED: dict[str, Any] = tomllib.loads((HERE / "published.toml").read_text(encoding="utf-8"))
 Record = dict[str, Any]
@@ -212,6 +217,30 @@ def models() -> str:
     return lines(("model", *COLUMNS[2:5], "result", "calibration error (without)", "minutes", "record"), rows)
 
 
+def encoders(sentences: bool) -> str:
+    """What methods reach on the features of frozen encoders of pictures, or of sentences."""
+    rows = []
+    for path in sorted((HERE / "encoders").glob("*.json")):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        config = record["config"]
+        encoder = config.get("encoder")
+        if record["data"].endswith(".csv") != sentences:
+            continue
+        options = ", ".join(f"{k}={v}" for k, v in config["options"].items())
+        rows.append(
+            [
+                record["method"] + (f" ({options})" if options else ""),
+                ENCODERS.get(path.stem.partition("-")[0], "none: the pixels") if encoder else "none: the pixels",
+                f"{record['data']} {record['split']}",
+                task_of(record),
+                measured(record),
+                str(record["episodes"]),
+                f"`results/encoders/{path.name}`",
+            ]
+        )
+    return lines(("method", "encoder", "tested on", "task", "result", "tasks", "record"), rows)
+
+
 def fill(text: str, marker: str, table: str) -> str:
     """text with the table between `<!-- marker -->` and `<!-- /results -->`."""
     pattern = rf"(<!-- {re.escape(marker)} -->\n).*?(<!-- /results -->)"
@@ -222,6 +251,8 @@ def pages() -> dict[Path, str]:
     """Every page with a table of records, as it should be."""
     made = {HERE / "README.md": all_records()}
     made[MODEL_PAGE] = fill(MODEL_PAGE.read_text(encoding="utf-8"), "results:models", models())
+    for page, sentences in ((HERE.parent / "docs" / "encoders.md", False), (HERE.parent / "docs" / "text.md", True)):
+        made[page] = fill(page.read_text(encoding="utf-8"), "results:encoders", encoders(sentences))
     for page in sorted(METHOD_PAGES.glob("*.md")):
         text = with_differences(page.read_text(encoding="utf-8"))
         marker = "results" if page.stem == "README" else f"results:{page.stem}"

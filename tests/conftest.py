@@ -11,6 +11,8 @@ import torch
 
 ROOT = Path(__file__).resolve().parent.parent
 
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test downloads weights
+
 if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)  # one core for each process; tests of threads ask for theirs
 

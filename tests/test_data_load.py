@@ -25,7 +25,7 @@ def test_names_and_variants():
         ("zzz", "unknown data 'zzz'. Known: caltech101, .*glyphs, .*omniglot, scribbles, sinusoid"),
         (
             "./zzz",
-            r"./zzz does not exist; expected a folder of class folders .*, an .npz file, or one of glyphs",
+            r"./zzz does not exist; expected a folder of class folders .*, an .npz file, a table .*, or one of glyphs",
         ),
         ("zzz.npz", "zzz.npz does not exist"),
     ],

@@ -16,8 +16,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "data": {"functional"},
     "tasks": {"functional", "data"},
     "backbones": {"functional"},
+    "encoders": {"functional", "data", "backbones"},
     "methods": {"functional", "tasks", "backbones"},
-    "evaluation": {"functional", "data", "tasks", "backbones", "methods"},
+    "evaluation": {"functional", "data", "tasks", "backbones", "encoders", "methods"},
     "models": {"methods"},
     "training": {"functional", "data", "tasks", "backbones", "methods", "evaluation", "models"},
 }

@@ -56,8 +56,10 @@ def kept_arrays(path: Path) -> dict[str, np.ndarray] | None:
         return None
 
 
-def keep_arrays(path: Path, arrays: dict[str, np.ndarray], compress: bool = False) -> None:
-    """Write an .npz file under a temporary name, sync it and rename it; where that fails, warn."""
+def keep_arrays(
+    path: Path, arrays: dict[str, np.ndarray], compress: bool = False, what: str = "the decoded pictures"
+) -> bool:
+    """Write an .npz file under a temporary name, sync it and rename it; where that fails, warn. Whether it was done."""
     save: Callable[..., None] = np.savez_compressed if compress else np.savez
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
@@ -67,14 +69,16 @@ def keep_arrays(path: Path, arrays: dict[str, np.ndarray], compress: bool = Fals
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+        return True
     except OSError as e:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         warnings.warn(
-            f"could not keep the decoded pictures in {path.parent} ({e}), so that they are decoded at every start; "
+            f"could not keep {what} in {path.parent} ({e}), so that they are made again at every start; "
             f"name a folder that can be written by KSHOT_CACHE",
             stacklevel=2,
         )
+        return False
 
 
 def _path(kind: str, key: dict[str, Any]) -> Path:

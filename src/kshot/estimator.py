@@ -26,10 +26,12 @@ from torch import Tensor
 
 from .data.examples import are_pictures, picture_inputs
 from .data.pictures import Invert, ink_high
+from .encoders import Encoder, open_encoder
 from .errors import UserError
+from .evaluation.frozen import own_temperature
 from .evaluation.prediction import head_way
 from .evaluation.score import evaluating
-from .methods import METHODS, Method, build_method
+from .methods import METHODS, Method, build_method, feature_method
 from .models import BUILTIN
 from .tasks import TaskSpec
 from .training import load_run
@@ -52,6 +54,8 @@ class _FewShot(BaseEstimator):
         invert: Invert = "auto",
         transductive: bool = False,
         device: str = "cpu",
+        backbone: str | Encoder | None = None,
+        backbone_options: Mapping[str, Any] | None = None,
     ) -> None:
         self.model = model
         self.options = options
@@ -59,12 +63,15 @@ class _FewShot(BaseEstimator):
         self.invert = invert
         self.transductive = transductive
         self.device = device
+        self.backbone = backbone
+        self.backbone_options = backbone_options
 
     def fit(self, X: Any, y: Any) -> Self:
         """Learn from these examples alone.
 
         Args:
-            X: rows of numbers [M, D], pictures [M, H, W], [M, H, W, C] or [M, C, H, W], paths, or PIL pictures.
+            X: rows of numbers [M, D], pictures [M, H, W], [M, H, W, C] or [M, C, H, W], paths, or PIL pictures; with
+                an encoder of sentences, texts.
             y: their targets [M].
         """
         for name in [n for n in vars(self) if n.endswith("_") and not n.startswith("_")]:
@@ -80,6 +87,7 @@ class _FewShot(BaseEstimator):
         """
         first = not hasattr(self, "support_")
         if first:
+            self.encoder_ = self._encoder()
             self.method_, self.input_shape_, self.temperature_ = self._open()
         targets = self._targets(y)
         x = self._inputs(X, first=first)
@@ -90,11 +98,30 @@ class _FewShot(BaseEstimator):
         self.support_, self.targets_ = x, targets
         return self
 
+    def _encoder(self) -> Encoder | None:
+        """The frozen encoder, if one was named."""
+        if self.backbone is None:
+            return None
+        if self.size is not None or self.invert == "yes":
+            raise UserError(
+                "with a backbone, pictures are prepared as that wants them: leave out size and invert (an encoder's "
+                "own size is said by backbone_options={'size': ...})"
+            )
+        if isinstance(self.backbone, Encoder):
+            return self.backbone
+        return open_encoder(self.backbone, device=self.device, **(self.backbone_options or {}))
+
     def _open(self) -> tuple[Method, tuple[int, ...] | None, float]:
         """The method, the shape of its inputs if it has one, and the temperature of its probabilities."""
         if isinstance(self.model, Method):
             return self.model.to(self.device), None, 1.0
         name = str(self.model)
+        if self.encoder_ is not None:
+            if name not in METHODS and (Path(name).exists() or name in BUILTIN):
+                raise UserError(
+                    f"{name} is a run, which has an encoder of its own: leave out backbone, or name a method"
+                )
+            return feature_method(name, self.encoder_.dim, **(self.options or {})).to(self.device), None, 1.0
         if Path(name).exists() or name not in METHODS:  # a run folder, or a built-in model
             run = load_run(name, self.device, options=self.options)
             if run.method.about.support != "examples":
@@ -112,6 +139,16 @@ class _FewShot(BaseEstimator):
 
     def _inputs(self, X: Any, *, first: bool) -> Tensor:
         """X as the method wants it; the first call decides about shape and inversion."""
+        x = self._given(X, first) if self.encoder_ is None else self.encoder_.encode(X)
+        if first:
+            self.input_shape_ = tuple(x.shape[1:])
+            self.n_features_in_ = x[0].numel()
+        elif tuple(x.shape[1:]) != self.input_shape_:
+            raise UserError(f"X holds inputs of shape {tuple(x.shape[1:])}; fitted were {self.input_shape_}")
+        return x.to(self.device)
+
+    def _given(self, X: Any, first: bool) -> Tensor:
+        """X without an encoder: pictures [M, C, H, W] or rows of numbers [M, D]."""
         shape, pictures = self.input_shape_, are_pictures(X)
         if not pictures:
             X = validate_data(self, X, reset=first, dtype="numeric")  # [M, D]
@@ -122,19 +159,12 @@ class _FewShot(BaseEstimator):
                 )
             pictures = shape is not None and len(shape) == 3
             X = X if shape is None else X.reshape(-1, *shape)
-        if pictures:
-            x = picture_inputs(X, shape, self.size)
-            if first:
-                self.inverted_ = ink_high(x, self.invert) is not x
-                self.n_features_in_ = x[0].numel()
-            x = 255 - x if self.inverted_ else x
-        else:
-            x = torch.from_numpy(np.asarray(X, np.float64))
+        if not pictures:
+            return torch.from_numpy(np.asarray(X, np.float64))
+        x = picture_inputs(X, shape, self.size)
         if first:
-            self.input_shape_ = tuple(x.shape[1:])
-        elif tuple(x.shape[1:]) != self.input_shape_:
-            raise UserError(f"X holds inputs of shape {tuple(x.shape[1:])}; fitted were {self.input_shape_}")
-        return x.to(self.device)
+            self.inverted_ = ink_high(x, self.invert) is not x
+        return 255 - x if self.inverted_ else x
 
     def _targets(self, y: Any) -> np.ndarray:
         """y [M], checked."""
@@ -172,12 +202,17 @@ class FewShotClassifier(ClassifierMixin, _FewShot):
         invert: whether dark ink on light paper becomes high ink, as in training; auto decides by the first examples.
         transductive: the pictures of one call of `predict` are seen together; only for methods that can.
         device: where to compute.
+        backbone: a frozen encoder whose features the method learns from, by its name ("timm:NAME",
+            "sentence-transformers:NAME", a file .pt2; see `kshot.encoders`) or as `open_encoder` gives it. The model is
+            then a method that needs no training on features: nearest, protonet, matching, r2d2, embedding.
+        backbone_options: arguments of a backbone given by name, such as {"weights": "FILE.safetensors"}.
 
     Attributes:
         classes_: the labels, sorted.
         n_features_in_: numbers in one input.
         method_: the method; support_, targets_: all examples shown so far; state_: what it learned from them.
-        temperature_: what its outputs are divided by to become calibrated probabilities; 1 where none was fitted.
+        temperature_: what its outputs are divided by to become calibrated probabilities, fitted on validation tasks or,
+            with a backbone, on the examples themselves; 1 where none was fitted.
     """
 
     def _targets(self, y: Any) -> np.ndarray:
@@ -193,10 +228,12 @@ class FewShotClassifier(ClassifierMixin, _FewShot):
         labels = torch.from_numpy(codes.astype(np.int64)).to(self.device)
         with evaluating(self.method_):
             self.state_ = self.method_.adapt(x[None], labels[None], way)
+        if self.encoder_ is not None:
+            self.temperature_ = own_temperature(self.method_, x, labels)
         self.classes_ = classes
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """The probability of each of `classes_`: float64 [M, N], calibrated where the run has a temperature."""
+        """The probability of each of `classes_`: float64 [M, N], calibrated, see `temperature_`."""
         logits = self._outputs(X)[:, : len(self.classes_)]  # a head of fixed way may have outputs to spare
         return (logits.double() / self.temperature_).softmax(-1).numpy()
 
@@ -218,6 +255,7 @@ class FewShotRegressor(RegressorMixin, _FewShot):
         invert: as for the classifier.
         transductive: the inputs of one call of `predict` are seen together; only for methods that can.
         device: where to compute.
+        backbone, backbone_options: as for the classifier; methods that learn curves have none of these.
     """
 
     def __init__(

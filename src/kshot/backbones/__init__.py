@@ -27,8 +27,11 @@ BACKBONES: dict[str, Callable[..., nn.Module]] = {
     "linear": Linear,
 }
 
+FROZEN = ("timm", "torchvision", "hf", "sentence-transformers")  # families of `kshot.encoders`, which learn nothing
+
 __all__ = [
     "BACKBONES",
+    "FROZEN",
     "MLP",
     "Conv4",
     "Conv4Maps",
@@ -38,6 +41,7 @@ __all__ = [
     "ResNet12",
     "build_backbone",
     "feature_size",
+    "refuse_frozen",
 ]
 
 
@@ -70,6 +74,7 @@ def build_backbone(name: str, input_shape: tuple[int, ...], *, seed: int = 0, **
 
 def _imported(name: str) -> Callable[..., nn.Module]:
     module, _, function = name.partition(":")
+    refuse_frozen(name)
     if not function:
         raise unknown("backbone", name, [*BACKBONES, "package.module:function"])
     try:
@@ -82,6 +87,15 @@ def _imported(name: str) -> Callable[..., nn.Module]:
     if not callable(found):
         raise UserError(f"backbone {name!r} is not a function but {type(found).__name__}")
     return found
+
+
+def refuse_frozen(name: str) -> None:
+    """Raise for the name of a frozen encoder, see `kshot.encoders`."""
+    if name.partition(":")[0] in FROZEN or name.lower().endswith(".pt2"):
+        raise UserError(
+            f"{name} is a frozen encoder, in which nothing is trained: use it as it is (kshot evaluate protonet "
+            f"--backbone {name} --data ..., kshot predict, FewShotClassifier), or name a network that can be trained"
+        )
 
 
 def feature_size(backbone: nn.Module, input_shape: tuple[int, ...]) -> int:

@@ -12,8 +12,8 @@ import typer
 from ..errors import UserError
 from .console import emit, note, table
 from .flags import Flag, argument, command, pairs
-from .learners import Learner, evaluation_source, find_learner
-from .sources import data_flags, json_flag, machine_flags, task_flags, use_machine
+from .learners import Learner, chosen_encoder, evaluation_source, find_learner
+from .sources import data_flags, encoder_flags, json_flag, machine_flags, task_flags, use_machine
 
 RUN_HELP = (
     "a run folder (the --out of `kshot train`), a built-in model (`kshot list models`), or a method that needs no "
@@ -31,6 +31,7 @@ def _flags(what: str) -> list[Flag | inspect.Parameter]:
         Flag("seed", int, 0, "of the tasks: another seed draws other tasks", "Tasks"),
         Flag("transductive", bool, False, "let a method see all queries of a task together", "Tasks",
              flag="--transductive"),
+        *encoder_flags(),
         *machine_flags(),
         json_flag(what),
         argument("record", Path | None, record, None),
@@ -61,7 +62,8 @@ def _evaluate(values: dict[str, Any]) -> None:
 
     device = use_machine(values)
     options = pairs("--option", values["option"] or [])
-    learner = find_learner(values["run"], device, options)
+    encoder = chosen_encoder(values, [values["run"]], device, options)
+    learner = find_learner(values["run"], device, options, encoder)
     source = learner.tasks(evaluation_source(learner, values, device))
     report = evaluate(
         learner.method(source),
@@ -83,8 +85,11 @@ def _evaluate(values: dict[str, Any]) -> None:
 def _training(learner: Learner, options: dict[str, Any]) -> dict[str, Any]:
     """How the learner was trained, for its record."""
     run = learner.run
+    untrained = {"method": learner.name, "options": options}
+    if learner.encoder is not None:
+        untrained["encoder"] = learner.encoder.described()
     return {
-        "config": run.config if run else {"method": learner.name, "options": options},
+        "config": run.config if run else untrained,
         "train_seconds": run.train_seconds if run else 0.0,
         "train_steps": run.train_steps if run else 0,
     }
@@ -108,10 +113,12 @@ def _compare(values: dict[str, Any]) -> None:
     names, device = values["runs"], use_machine(values)
     if len(names) < 2:
         raise UserError(f"a comparison needs at least two runs; got {' '.join(names)}")
-    learners = [find_learner(name, device) for name in names]
+    encoder = chosen_encoder(values, names, device)
+    learners = [find_learner(name, device, None, encoder) for name in names]
     first = next((one for one in learners if one.run is not None), learners[0])
     source = evaluation_source(first, values, device)
-    sources = {one.name: one.tasks(source) for one in learners}
+    alone = {one.name: evaluation_source(one, values, device) for one in learners if one.encoder is not first.encoder}
+    sources = {one.name: alone[one.name] if one.name in alone else one.tasks(source) for one in learners}
     found = compare(
         {one.name: one.method(sources[one.name]) for one in learners},
         sources,

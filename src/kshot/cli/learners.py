@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError, unknown
-from .flags import given
+from .flags import given, pairs
 from .sources import SPLITS, data_choice, task_choice
 
 if TYPE_CHECKING:
+    from ..encoders import Encoder
     from ..methods.base import Method
     from ..tasks import TaskSource, TaskSpec
     from ..training import Run
@@ -25,11 +26,13 @@ class Learner:
         name: as the user called it.
         run: the run it comes from; None for a method without training.
         build: the method for the tasks of a spec.
+        encoder: the frozen encoder whose features the method learns from; None if it takes the inputs themselves.
     """
 
     name: str
     run: Run | None
     build: Callable[[TaskSpec], Method]
+    encoder: Encoder | None = None
 
     @property
     def input_shape(self) -> tuple[int, ...] | None:
@@ -66,17 +69,25 @@ def _shown(attributes: tuple[str, ...]) -> str:
     return f"{len(attributes)} numbers or words ({', '.join(attributes[:3])}{', ...' * (len(attributes) > 3)})"
 
 
-def find_learner(name: str, device: str = "cpu", options: Mapping[str, Any] | None = None) -> Learner:
+def find_learner(
+    name: str,
+    device: str = "cpu",
+    options: Mapping[str, Any] | None = None,
+    encoder: Encoder | None = None,
+) -> Learner:
     """The run, the built-in model or the method of that name.
 
     Args:
         name: a run folder, the name of a built-in model, or the registry name of a method that needs no training.
         device: where the weights go.
         options: the method's own arguments; for a run, those that shall differ from the training's.
+        encoder: a frozen one; a method (not a run) then learns from its features.
     """
-    from ..methods import METHODS, build_method
+    from ..methods import METHODS, build_method, feature_method
     from ..models import BUILTIN
 
+    if not Path(name).exists() and name in METHODS and encoder is not None:
+        return Learner(name, None, lambda spec: feature_method(name, spec.input_shape[0], **(options or {})), encoder)
     if not Path(name).exists() and name in METHODS:
         if METHODS[name].about.meta_trained:
             raise UserError(
@@ -90,9 +101,38 @@ def find_learner(name: str, device: str = "cpu", options: Mapping[str, Any] | No
     return Learner(name, run, lambda spec: run.method)
 
 
+def chosen_encoder(
+    values: Mapping[str, Any], names: Sequence[str], device: str, options: Mapping[str, Any] | None = None
+) -> Encoder | None:
+    """The frozen encoder of --backbone, if that was given; mistakes in all else are found before it is loaded.
+
+    Args:
+        names: what the user gave in the place of RUN: at least one must be a method that learns from features.
+        options: of these methods.
+    """
+    backbone, given = values["backbone"], pairs("--backbone-option", values["backbone_option"] or [])
+    if backbone is None:
+        if given:
+            raise UserError("--backbone-option is an argument of an encoder: name that by --backbone")
+        return None
+    from ..encoders import open_encoder
+    from ..methods import METHODS, feature_method
+
+    methods = [name for name in names if name in METHODS and not Path(name).exists()]
+    for name in methods:
+        feature_method(name, 2, **(options or {}))
+    if not methods:
+        able = ", ".join(n for n, m in METHODS.items() if m.about.on_features)
+        raise UserError(
+            f"--backbone {backbone} belongs to a method ({able}), and {names[0]} is none of them; a run has an encoder "
+            f"of its own"
+        )
+    return open_encoder(backbone, device=device, **given)
+
+
 def evaluation_source(learner: Learner, values: Mapping[str, Any], device: str) -> TaskSource:
     """The tasks that the user asked for: those of the run where nothing else was said."""
-    from ..data import load
+    from ..data import is_photos, load
     from ..tasks import make_source
     from ..training.config import PATHS
 
@@ -105,6 +145,11 @@ def evaluation_source(learner: Learner, values: Mapping[str, Any], device: str) 
             raise UserError(f"{learner.name} knows no data of its own: add --data NAME (see `kshot list data`)")
         spec = data.pop("spec")
         data |= {name: Path(data[name]) for name in PATHS if name in data}
-        return make_source(load(spec, split, device=device, **data), split=split, device=device, **tasks)
+        if learner.encoder is not None and "size" not in data and is_photos(spec):
+            data["size"] = learner.encoder.size
+        loaded = load(spec, split, device=device, **data)
+        if learner.encoder is not None:
+            loaded = learner.encoder.encode_data(loaded)
+        return make_source(loaded, split=split, device=device, **tasks)
     other = given(values, ("data",)) and {"data": data.pop("spec")}
     return learner.run.source(split, device=device, **other, **data, **tasks)

@@ -55,6 +55,7 @@ def _methods() -> list[dict[str, object]]:
             "transductive mode": method.about.transductive,
             "learns": list(method.about.targets),
             "from": method.about.support,
+            "on features": method.about.on_features,
             "source": method.about.source,
             "options": list(method_options(name)),
         }
@@ -97,11 +98,22 @@ def _data() -> list[dict[str, object]]:
     rows: list[dict[str, object]] = [{"name": n, "what it is": summary(loader)} for n, loader in DATASETS.items()]
     rows.append({"name": "FOLDER", "what it is": "Your pictures: a folder of class folders, FOLDER/<class>/*.png."})
     rows.append({"name": "FILE.npz", "what it is": "Your arrays."})
+    rows.append({"name": "FILE.csv", "what it is": "Your sentences, with columns text and label, for --backbone."})
     return rows
+
+
+FROZEN = {
+    "timm:NAME": "pictures, by a network of timm.",
+    "torchvision:NAME": "pictures, by a classification network of torchvision.",
+    "hf:NAME": "pictures, by a vision model of transformers.",
+    "sentence-transformers:NAME": "sentences, by a model of sentence-transformers.",
+    "FILE.pt2": "pictures, by a network that torch.export saved.",
+}
 
 
 def _backbones() -> list[dict[str, object]]:
     from ..backbones import BACKBONES
+    from ..encoders import encoder_options
     from .train import backbone_flags
 
     rows: list[dict[str, object]] = [
@@ -110,7 +122,14 @@ def _backbones() -> list[dict[str, object]]:
     ]
     own = "Your own: a function of yours that returns a torch.nn.Module from inputs to vectors."
     rows.append({"name": "package.module:function", "what it is": own, "options": []})
-    return rows
+    return rows + [
+        {
+            "name": name,
+            "what it is": f"Frozen, for evaluate and predict: {what}",
+            "options": list(encoder_options(name)),
+        }
+        for name, what in FROZEN.items()
+    ]
 
 
 def _recipes() -> list[dict[str, object]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -12,18 +12,23 @@ from ..errors import UserError
 from .console import emit, note, table
 from .evaluate import RUN_HELP
 from .flags import Flag, argument, command, pairs
-from .learners import find_learner
-from .sources import json_flag, machine_flags, use_machine
+from .learners import Learner, chosen_encoder, find_learner
+from .sources import encoder_flags, json_flag, machine_flags, use_machine
+
+if TYPE_CHECKING:
+    from ..evaluation.prediction import Prediction
 
 
 def predict_command() -> Callable[..., None]:
     """The function behind `kshot predict`."""
     support = typer.Option(
         "--support",
-        help="the labelled examples: a folder with a folder of pictures for each class; or, for protonet-zero, a table "
-        "(.csv) that describes each class",
+        help="the labelled examples: a folder with a folder of pictures for each class; with an encoder of sentences, "
+        "a table (.csv) with columns text and label; for protonet-zero, a table that describes each class",
     )
-    query = typer.Option("--query", help="the pictures to label: a folder, or a file; repeat it for more")
+    query = typer.Option(
+        "--query", help="what to label: a folder of pictures, or a file; of sentences, .txt or .csv; repeat it for more"
+    )
     option = typer.Option("--option", help="name=value: an argument of the method; repeat it for more")
     return command(
         _predict,
@@ -37,13 +42,15 @@ def predict_command() -> Callable[..., None]:
             Flag("skip_bad", bool, False, "leave out pictures that cannot be used, and count them", flag="--skip-bad"),
             Flag("transductive", bool, False, "let the method see all queries together", flag="--transductive"),
             argument("option", list[str] | None, option, None),
+            *encoder_flags(),
             *machine_flags(),
             json_flag("the predictions"),
         ],
-        "Learn new classes from a few pictures of each, and label other pictures.\n\n"
+        "Learn new classes from a few pictures or sentences of each, and label others.\n\n"
         "Example: kshot predict runs/protonet --support examples --query unsorted\n\n"
         "where examples/cat/1.png, examples/dog/1.png, ... show the classes. Pictures of any size and format are "
-        "brought to the size the run was trained on.",
+        "brought to the size the run was trained on. With --backbone, a method learns from the features of somebody's "
+        "network without any training: kshot predict r2d2 --backbone timm:NAME ...",
     )  # fmt: skip
 
 
@@ -51,7 +58,12 @@ def _predict(values: dict[str, Any]) -> None:
     from ..evaluation.prediction import predict_folders
 
     device = use_machine(values)
-    learner = find_learner(values["run"], device, pairs("--option", values["option"] or []))
+    options = pairs("--option", values["option"] or [])
+    encoder = chosen_encoder(values, [values["run"]], device, options)
+    learner = find_learner(values["run"], device, options, encoder)
+    if learner.encoder is not None:
+        _show(values, *_frozen(learner, values, device))
+        return
     shape, size = learner.input_shape, values["size"]
     if shape is not None and len(shape) == 3:
         if size not in (None, shape[1]):
@@ -73,14 +85,37 @@ def _predict(values: dict[str, Any]) -> None:
         temperature=learner.run.temperature if learner.run else 1.0,
         device=device,
     )
+    _show(values, found, left_out)
+
+
+def _frozen(learner: Learner, values: dict[str, Any], device: str) -> tuple[list[Prediction], list[str]]:
+    """Predictions from the features of a frozen encoder."""
+    from ..evaluation.frozen import predict_frozen
+
+    for flag, left in (("--size", None), ("--invert", "auto"), ("--transductive", False)):
+        if values[flag[2:]] != left:
+            raise UserError(f"{flag} has no meaning with --backbone, which prepares its inputs itself: leave it out")
+    assert learner.encoder is not None  # the caller's reason for asking
+    query: list[Path] = values["query"]
+    return predict_frozen(
+        learner.build(_spec((learner.encoder.dim,))),
+        learner.encoder,
+        values["support"],
+        query[0] if len(query) == 1 and query[0].is_dir() else query,
+        skip_bad=values["skip_bad"],
+        device=device,
+    )
+
+
+def _show(values: dict[str, Any], found: list[Prediction], left_out: list[str]) -> None:
     for message in left_out:
         note(f"left out: {message}")
     if values["json"]:
         emit([p.as_dict() for p in found])
         return
     table(
-        ["picture", "label", "probability"],
-        [[p.path, p.label, f"{100 * p.probability:.1f} %"] for p in found],
+        ["sentence" if found[0].text is not None else "picture", "label", "probability"],
+        [[p.text or p.path, p.label, f"{100 * p.probability:.1f} %"] for p in found],
         right=["probability"],
     )
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import typer
+
 from ..errors import UserError, unknown
-from .flags import Flag, count, given
+from .flags import Flag, argument, count, given
 
 SPLITS = ("train", "val", "test", "all")
-DATA, TASKS, MACHINE = "Data", "Tasks", "Machine"
+DATA, TASKS, ENCODER, MACHINE = "Data", "Tasks", "Encoder", "Machine"
 
 
 # The help of these flags is written here, and not read from docstrings, so that `kshot --help` need not load torch.
@@ -23,7 +26,7 @@ def data_flags(data: str | None = None) -> list[Flag]:
             "data",
             str,
             data,
-            "name, name:variant, name+name, a folder of class folders, or an .npz file",
+            "name, name:variant, name+name, a folder of class folders, an .npz file, or a table of sentences (.csv)",
             DATA,
         ),
         Flag("data_dir", Path, None, "folder that already holds the archives of named data sets", DATA),
@@ -69,6 +72,20 @@ def machine_flags() -> list[Flag]:
     return [
         Flag("device", str, "cpu", "where to compute: cpu, cuda or cuda:1", MACHINE),
         Flag("threads", int, None, "processor threads (by default torch decides)", MACHINE),
+    ]
+
+
+def encoder_flags() -> list[Flag | inspect.Parameter]:
+    """--backbone and --backbone-option, where a method is used without training."""
+    backbone = (
+        "a frozen encoder, from whose features the method learns without training: timm:NAME, torchvision:NAME, "
+        "hf:NAME, sentence-transformers:NAME or FILE.pt2"
+    )
+    option = "name=value: an argument of the encoder, such as weights=FILE or size=224; repeat it for more"
+    info = typer.Option("--backbone-option", help=option, rich_help_panel=ENCODER)
+    return [
+        Flag("backbone", str, None, backbone, ENCODER),
+        argument("backbone_option", list[str] | None, info, None),
     ]
 
 

@@ -169,8 +169,9 @@ def training_flags() -> list[Flag]:
 
 
 def _check_backbone(name: str | None) -> None:
-    from ..backbones import BACKBONES
+    from ..backbones import BACKBONES, refuse_frozen
 
+    refuse_frozen(name or "")
     if name is not None and name not in BACKBONES and ":" not in name:
         raise unknown("backbone", name, [*BACKBONES, "package.module:function"])
 

@@ -18,6 +18,7 @@ from .mixture import Mixture
 from .pictures import Invert
 from .problems import Problems
 from .runs import OneShotRuns, is_runs, load_runs
+from .sentences import TABLES, Sentences, is_table, load_sentences
 
 if TYPE_CHECKING:
     from .scribbles import Scribbles
@@ -30,11 +31,14 @@ __all__ = [
     "Mixture",
     "OneShotRuns",
     "Problems",
+    "Sentences",
     "Sinusoid",
+    "is_photos",
     "load",
     "load_arrays",
     "load_folder",
     "load_runs",
+    "load_sentences",
     "read_descriptions",
     "read_images",
     "read_support",
@@ -118,24 +122,24 @@ def load(
     least: int = 2,
     attributes: Path | None = None,
     device: torch.device | str = "cpu",
-) -> Images | Sinusoid | Scribbles | OneShotRuns | Mixture:
+) -> Images | Sinusoid | Scribbles | OneShotRuns | Mixture | Sentences:
     """Data by name or path.
 
     Args:
         spec: a name of DATASETS, name:variant ("omniglot:random"), several of them ("scribbles+glyphs", whose tasks
-            take turns), a folder of class folders of pictures, an .npz file, or a folder or zip of the original
-            one-shot runs. A name wins over a folder of that name ("./name").
+            take turns), a folder of class folders of pictures, an .npz file, a table of sentences (.csv), or a folder
+            or zip of the original one-shot runs. A name wins over a folder of that name ("./name").
         split: "train", "val", "test" or "all".
         size: side of the pictures in pixels; each kind of data has its own default.
         data_dir: folder that already holds the archives of named data sets.
         skip_bad: leave out unusable files of a folder and count them, instead of stopping at the first.
         channels, invert: for folders, see `load_folder`.
-        least: for folders and .npz files, how many examples a class needs.
+        least: for folders, .npz files and tables, how many examples a class needs.
         attributes: a table that describes the classes, for zero-shot tasks: see `data.descriptions`.
         device: where the pixels lie.
     """
     name, _, variant = str(spec).partition(":")
-    data: Images | Sinusoid | Scribbles | OneShotRuns | Mixture
+    data: Images | Sinusoid | Scribbles | OneShotRuns | Mixture | Sentences
     if is_mixture(spec):
         names = str(spec).split("+")
         parts = [load(n, split, size=size, data_dir=data_dir, skip_bad=skip_bad, device=device) for n in names]
@@ -158,6 +162,12 @@ def is_mixture(spec: str | Path) -> bool:
     return named and not Path(spec).exists()
 
 
+def is_photos(spec: str | Path) -> bool:
+    """Whether a name or path stands for photographs in files of any size, which are best read as large as needed."""
+    name = str(spec).partition(":")[0]
+    return name in PUBLISHED or (name not in DATASETS and Path(spec).expanduser().is_dir())
+
+
 def _by_path(
     spec: str | Path,
     split: str,
@@ -167,14 +177,14 @@ def _by_path(
     invert: Invert,
     least: int,
     skip_bad: bool,
-) -> Images | OneShotRuns:
-    """A folder, an .npz file, or the one-shot runs."""
+) -> Images | OneShotRuns | Sentences:
+    """A folder, an .npz file, a table of sentences, or the one-shot runs."""
     path = Path(spec).expanduser()
     if not path.exists():
         if isinstance(spec, Path) or path.suffix or "/" in spec or "\\" in spec:
             raise UserError(
-                f"{spec} does not exist; expected a folder of class folders of pictures, an .npz file, or one of "
-                f"{', '.join(DATASETS)}: check the path"
+                f"{spec} does not exist; expected a folder of class folders of pictures, an .npz file, a table of "
+                f"sentences (.csv), or one of {', '.join(DATASETS)}: check the path"
             )
         raise unknown("data", str(spec), DATASETS)
     if is_runs(path):
@@ -185,7 +195,9 @@ def _by_path(
         return load_folder(path, split, size, channels=channels, invert=invert, least=least, skip_bad=skip_bad)
     if path.suffix.lower() == ".npz":
         return load_arrays(path, split, size, least=least, skip_bad=skip_bad)
+    if is_table(path):
+        return load_sentences(path, split, least=least, skip_bad=skip_bad)
     raise UserError(
-        f"{path} is neither a folder of class folders of pictures, nor an .npz file, nor the one-shot runs; unpack an "
-        f"archive and name its folder"
+        f"{path} is neither a folder of class folders of pictures, nor an .npz file, nor a table of sentences "
+        f"({', '.join(TABLES)}), nor the one-shot runs; unpack an archive and name its folder"
     )

@@ -172,16 +172,19 @@ def read_images(
         uint8 [M, C, size, size] with high ink, and the M paths, sorted by name for a folder.
     """
     problems = problems or Problems()
-    if isinstance(where, Path):
-        entries = [e for e in listing(where) if usable(e, where, problems)]
-        if not entries:
-            raise UserError(f"{where} holds no pictures: put the pictures to be labelled there")
-        files = [e for e in entries if not e.is_dir()]
-        for folder in (e for e in entries if e.is_dir()):
-            problems.add(f"{folder} is a folder among the pictures to be labelled: name it on its own or move it")
-    else:
-        files = list(where)
-    return read_files(files, size, channels, invert, problems)
+    return read_files(query_files(where, problems), size, channels, invert, problems)
+
+
+def query_files(where: Path | Sequence[Path], problems: Problems) -> list[Path]:
+    """The files that lie directly in a folder, sorted by name; or the given ones."""
+    if not isinstance(where, Path):
+        return list(where)
+    entries = [e for e in listing(where) if usable(e, where, problems)]
+    if not entries:
+        raise UserError(f"{where} holds no pictures: put the pictures to be labelled there")
+    for folder in (e for e in entries if e.is_dir()):
+        problems.add(f"{folder} is a folder among the pictures to be labelled: name it on its own or move it")
+    return [e for e in entries if not e.is_dir()]
 
 
 def read_support(
@@ -204,6 +207,14 @@ def read_support(
     problems = problems or Problems()
     classes = find_classes(folder, problems)
     pixels, read = read_files([f for c in classes for f in c.files], size, channels, invert, problems)
+    labels, names = support_labels(folder, classes, read)
+    return pixels, labels, names
+
+
+def support_labels(
+    folder: Path, classes: Sequence[ClassFolder], read: Sequence[Path]
+) -> tuple[Tensor, tuple[str, ...]]:
+    """The labels int64 [M] of the M files that could be read, and their names; every class must have kept a file."""
     kept = [c for c in classes if not set(c.files).isdisjoint(read)]
     if len(kept) < 2:
         raise UserError(
@@ -213,4 +224,4 @@ def read_support(
         lost = ", ".join(c.name for c in classes if c not in kept)
         raise UserError(f"no picture of {lost} in {folder} can be used: add pictures or delete the class")
     label = {f: i for i, c in enumerate(kept) for f in c.files}
-    return pixels, torch.tensor([label[f] for f in read]), tuple(c.name for c in kept)
+    return torch.tensor([label[f] for f in read]), tuple(c.name for c in kept)

@@ -24,24 +24,27 @@ QUERIES_AT_ONCE = 128
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a method says of one picture.
+    """What a method says of one picture or sentence.
 
     Attributes:
-        path: the picture's file.
+        path: the picture's file; of a sentence, file:line.
         label: the most probable class.
         probability: of that class.
         probabilities: of every class, by name.
+        text: the sentence; None of a picture.
     """
 
     path: str
     label: str
     probability: float
     probabilities: dict[str, float]
+    text: str | None = None
 
     def as_dict(self) -> dict[str, Json]:
         """What `--json` prints."""
         return {
             "path": self.path,
+            **({} if self.text is None else {"text": self.text}),
             "label": self.label,
             "probability": self.probability,
             "probabilities": dict(self.probabilities),
@@ -137,11 +140,19 @@ def predict_folders(
     method.to(device)
     mode: dict[str, Any] = {"transductive": transductive, "temperature": temperature}
     p = probabilities(method, xs.to(device), ys.to(device), xq.to(device), **mode)
+    return predictions_of(list(map(str, files)), names, p), list(problems.messages)
+
+
+def predictions_of(
+    paths: Sequence[str], names: Sequence[str], p: Tensor, texts: Sequence[str] | None = None
+) -> list[Prediction]:
+    """What the probabilities p [Q, N] say of Q queries."""
     found = []
-    for file, row in zip(files, p.tolist()):
+    for i, row in enumerate(p.tolist()):
         best = max(range(len(names)), key=row.__getitem__)
-        found.append(Prediction(str(file), names[best], row[best], dict(zip(names, row))))
-    return found, list(problems.messages)
+        text = None if texts is None else texts[i]
+        found.append(Prediction(paths[i], names[best], row[best], dict(zip(names, row)), text))
+    return found
 
 
 def _described(table: Path, attributes: Sequence[str]) -> tuple[Tensor, tuple[str, ...]]:

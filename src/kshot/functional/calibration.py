@@ -22,7 +22,7 @@ HALVINGS = 48  # of the logarithm of that range: more than a float64 can tell
 NEVER = -1e7  # a logit that no temperature brings back: of a class that the task does not have
 
 
-def fit_temperature(logits: Tensor, labels: Tensor) -> float:
+def fit_temperature(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> float:
     """The T between 0.01 and 100 that minimises the negative log-likelihood of the labels under softmax(z / T).
 
     With b = 1 / T it is convex, and its derivative is the mean of sum_n p_n z_n - z_y: the root is found by bisection.
@@ -31,12 +31,14 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     Args:
         logits: z [M, N], finite; -inf for a class that a row does not have.
         labels: y int64 [M].
+        smoothing: the part of every label that is spread over all classes (which all rows must have then): with few
+            rows, none of them wrong, the likeliest temperature is as cold as can be.
     """
     z = logits.detach().to("cpu", torch.float64)
     if z.ndim != 2 or labels.shape != z.shape[:1] or len(z) == 0:
         raise ValueError(f"needs logits [M, N] and labels [M]; got {tuple(z.shape)} and {tuple(labels.shape)}")
     z = (z - z.amax(-1, keepdim=True)).clamp_min(NEVER)
-    true = z.gather(-1, labels.to("cpu")[:, None]).mean()
+    true = (1 - smoothing) * z.gather(-1, labels.to("cpu")[:, None]).mean() + smoothing * z.mean()
 
     def slope(log_b: float) -> float:
         return float(((z * math.exp(log_b)).softmax(-1) * z).sum(-1).mean() - true)

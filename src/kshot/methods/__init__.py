@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from typing import Any
 
 from torch import nn
 
@@ -102,6 +103,7 @@ __all__ = [
     "Reptile",
     "Siamese",
     "build_method",
+    "feature_method",
     "method_class",
     "method_options",
 ]
@@ -179,6 +181,30 @@ def build_method(
     if isinstance(backbone, str):
         backbone = build_backbone(backbone, spec.input_shape, seed=seed, **(backbone_options or {}))
     return make(backbone, **given, **options)
+
+
+def feature_method(name: str, size: int, **options: Any) -> Method:
+    """A method that learns from features [T, S, D] of a frozen encoder, without any training.
+
+    Args:
+        name: registry name of a method whose `about.on_features` is set.
+        size: D.
+        options: the method's own arguments.
+    """
+    make = method_class(name)
+    if not make.about.on_features:
+        able = ", ".join(n for n, m in METHODS.items() if m.about.on_features)
+        raise UserError(
+            f"{name} has to be trained together with its encoder; methods that learn from the features of a frozen "
+            f"encoder without any training are {able}"
+        )
+    if options.get("centre"):
+        raise UserError("centre subtracts the mean feature of training classes, and a frozen encoder has none")
+    if name == "protonet":
+        options = {"scale": 10.0, **options}  # features have unit length, and their squared distances are 4 at most
+    spec = TaskSpec((size,), way=2, num_classes=1)
+    own = None if "backbone" not in inspect.signature(make.__init__).parameters else nn.Identity()
+    return build_method(name, spec, backbone=own, **options).eval()
 
 
 def default_backbone(name: str, spec: TaskSpec) -> str | None:

@@ -33,6 +33,8 @@ class About:
         label_symmetric: renaming the labels of a task renames the predictions in the same way.
         targets: the kinds of task it learns ("classes", "regression").
         support: what its support sets hold: "examples", or "descriptions" (zero-shot: xs [T, N, A], one a class).
+        on_features: whether it learns from the features of a frozen encoder without any training, because all of it but
+            the encoder is a comparison or has a closed form.
     """
 
     title: str
@@ -45,6 +47,7 @@ class About:
     label_symmetric: bool = True
     targets: tuple[str, ...] = ("classes",)
     support: str = "examples"
+    on_features: bool = False
 
 
 class Method(nn.Module):

@@ -63,6 +63,7 @@ class Embedding(MetricMethod):
         title="good embedding",
         source="Tian et al., ECCV 2020; Wang et al. 2019 (CL2N)",
         idea="train one encoder on all training classes, freeze it, and fit a linear classifier to each task",
+        on_features=True,
     )
 
     def __init__(

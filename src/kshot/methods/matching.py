@@ -35,6 +35,7 @@ class Matching(MetricMethod):
         title="matching network",
         source="Vinyals et al., NIPS 2016, eq. 1 and section 2.1.1",
         idea="a query attends to the embedded support set and takes over its labels",
+        on_features=True,
     )
 
     def __init__(

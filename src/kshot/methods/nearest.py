@@ -26,6 +26,7 @@ class Nearest(Method):
         source="Cover & Hart 1967",
         idea="a query has the label of the support example whose raw pixels are nearest",
         meta_trained=False,
+        on_features=True,
     )
 
     def __init__(self, *, metric: Literal["euclidean", "cosine"] = "euclidean") -> None:

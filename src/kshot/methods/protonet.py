@@ -37,6 +37,7 @@ class ProtoNet(MetricMethod):
         title="prototypical network",
         source="Snell, Swersky & Zemel, NIPS 2017, eq. 1 and 2",
         idea="a class is the mean of its embedded examples; a query belongs to the nearest mean",
+        on_features=True,
     )
 
     def __init__(

@@ -39,6 +39,7 @@ class R2D2(MetricMethod):
         title="R2-D2",
         source="Bertinetto, Henriques, Torr & Vedaldi, ICLR 2019 (the ridge regression form)",
         idea="ridge regression on the embedded support set, solved in closed form and trained through",
+        on_features=True,
     )
 
     def __init__(

@@ -9,6 +9,7 @@ from ..data.images import Images
 from ..data.mixture import Mixture
 from ..data.runs import OneShotRuns
 from ..data.scribbles import Scribbles
+from ..data.sentences import Sentences
 from ..errors import UserError
 from .augment import AUGMENTS, Augment, augment_by_name
 from .batch import Tasks
@@ -19,7 +20,7 @@ from .mixture import MixedTasks
 from .runs import RunTasks
 from .source import Count, TaskSource, TaskSpec
 
-Data = Images | Sinusoid | Scribbles | OneShotRuns | Mixture
+Data = Images | Sinusoid | Scribbles | OneShotRuns | Mixture | Sentences
 
 __all__ = [
     "AUGMENTS",
@@ -57,7 +58,8 @@ def make_source(
 
     Args:
         data: labelled pictures, scribbles, sine curves, the one-shot runs (which fix every other argument), or several
-            data sets of pictures, whose tasks take turns.
+            data sets of pictures, whose tasks take turns. Sentences have to become features first, by
+            `Encoder.encode_data`.
         way: classes of a task, or a range (low, high); for curves it has no meaning and is ignored.
         shot: support examples of each class (points of a curve), or a range; 0 for zero-shot tasks.
         query: queries of each class (points of a curve).
@@ -83,6 +85,11 @@ def make_source(
             ]
         )
     distort = augment_by_name(augment)
+    if isinstance(data, Sentences):
+        raise UserError(
+            f"{data.name} holds sentences, from which methods learn through an encoder: add --backbone "
+            f"sentence-transformers:NAME to kshot evaluate, or call its encode_data first"
+        )
     if rotations and not isinstance(data, Images):
         raise UserError("turned classes are made of pictures in memory: leave out --rotations")
     if isinstance(data, Sinusoid):
