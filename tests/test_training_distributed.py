@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from kshot.errors import UserError
 from kshot.methods import ProtoNet
 from kshot.tasks import Tasks
-from kshot.training import train
+from kshot.training import TensorBoard, train
+from tensorboard_support import in_events, in_metrics
 from training_support import Blobs, fast_processes, metrics, small_method, small_training
 
 
@@ -36,8 +37,9 @@ def work(rank: int, world: int, folder: Path) -> None:
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=world)
     try:
         time.sleep(0.5 * rank)  # whoever comes late must not take the folder of process 0 for another's run
-        small_training(folder / "two", 14, patience=None, max_minutes=1e-6, method=Tracking())
-        small_training(folder / "two", 14, patience=None, resume=True, method=Tracking())
+        heard = [TensorBoard(folder / "two")]
+        small_training(folder / "two", 14, patience=None, max_minutes=1e-6, method=Tracking(), callbacks=heard)
+        small_training(folder / "two", 14, patience=None, resume=True, method=Tracking(), callbacks=heard)
         try:
             train(Tracking(), Blobs(), steps=1, tasks=3)
         except UserError as error:
@@ -62,5 +64,6 @@ def test_two_processes_train_the_same_weights_as_one(tmp_path: Path) -> None:
     for a, b in zip(metrics(tmp_path / "two"), metrics(tmp_path / "one")):
         assert a.keys() == b.keys()
         assert all(abs(a[k] - b[k]) < 1e-3 for k in a)
+    assert in_events(tmp_path / "two")[0] == in_metrics(tmp_path / "two")  # process 0 alone writes them
     for rank in range(2):
         assert "tasks must be a multiple of the 2 processes; got 3" in (tmp_path / f"refused{rank}").read_text()

@@ -35,6 +35,8 @@ class PoolBlock(nn.Module):
                 x, self.conv.weight * slope[:, None, None, None], offset, padding=self.conv.padding
             )  # [B, F, H, W]
             return F.relu(maxima(y), inplace=not torch.is_grad_enabled())
+        if getattr(self.norm, "group", 0):  # of BatchStatistics: the order of the papers
+            return F.max_pool2d(F.relu(self.norm(self.conv(x))), 2)
         sign = torch.where(scale < 0, -1.0, 1.0).to(scale.dtype)  # [F]
         y = F.conv2d(x, self.conv.weight * sign[:, None, None, None], padding=self.conv.padding)  # [B, F, H, W]
         largest, mean, variance = pooled_moments(y)

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ..functional.normalize import batch_norm
+from ..functional.normalize import batch_norm, batch_norm_in_groups
 
 
 class BatchStatistics(_BatchNorm):
-    """Batch norm that always uses the statistics of the batch at hand and keeps none."""
+    """Batch norm that always uses the statistics of the batch at hand and keeps none.
+
+    Attributes:
+        group: if not 0, every `group` examples of a batch are normalised by their own statistics.
+    """
+
+    group: int = 0
 
     def __init__(self, norm: _BatchNorm) -> None:
         super().__init__(norm.num_features, eps=norm.eps, affine=False, track_running_stats=False, momentum=None)
@@ -19,7 +27,22 @@ class BatchStatistics(_BatchNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, ...] -> [B, C, ...]."""
+        if self.group:
+            return batch_norm_in_groups(x, self.weight, self.bias, self.eps, self.group)
         return batch_norm(x, self.weight, self.bias, self.eps)
+
+
+@contextmanager
+def normalised_in_groups(net: nn.Module, group: int) -> Iterator[None]:
+    """While it lasts, every `group` examples of a batch are normalised by their own statistics."""
+    norms = [m for m in net.modules() if isinstance(m, BatchStatistics)]
+    for norm in norms:
+        norm.group = group
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.group = 0
 
 
 def use_batch_statistics(net: nn.Module) -> None:

@@ -8,7 +8,9 @@ import typer
 
 from .analyze import gradients_command
 from .calibrate import calibrate_command
+from .card import card_command
 from .evaluate import compare_command, evaluate_command
+from .export import export_command
 from .fits import fits_command
 from .group import RootGroup
 from .listing import list_command
@@ -50,6 +52,8 @@ app.command("predict")(predict_command())
 app.command("compare")(compare_command())
 app.command("calibrate")(calibrate_command())
 app.command("fits")(fits_command())
+app.command("export")(export_command())
+app.command("card")(card_command())
 analyze = typer.Typer(help="What a method learns from: kshot analyze gradients RUN.", no_args_is_help=True)
 analyze.callback()(lambda: None)  # a group of commands, though there is but one
 analyze.command("gradients")(gradients_command())

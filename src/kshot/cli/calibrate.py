@@ -9,6 +9,7 @@ from typing import Any
 import typer
 
 from ..errors import UserError
+from .card import refresh_card
 from .console import emit, note, table
 from .flags import Flag, argument, command, given, pairs
 from .learners import find_learner
@@ -75,6 +76,7 @@ def _calibrate(values: dict[str, Any]) -> None:
         options=run.others,
     )
     write_calibration(RunFolder(run.path).calibration, found)
+    refresh_card(run.path)
     if values["json"]:
         emit(asdict(found))
         return

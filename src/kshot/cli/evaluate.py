@@ -10,6 +10,7 @@ from typing import Any
 import typer
 
 from ..errors import UserError
+from .card import keep_evaluation
 from .console import emit, note, table
 from .flags import Flag, argument, command, pairs
 from .learners import Learner, chosen_encoder, evaluation_source, find_learner
@@ -49,6 +50,7 @@ def evaluate_command() -> Callable[..., None]:
             argument("run", str, typer.Argument(help=RUN_HELP, metavar="RUN")),
             *_flags("the result"),
             argument("option", list[str] | None, option, None),
+            Flag("keep", bool, True, "keep the result in the run folder, and show it on its model card", "Output"),
         ],
         "Measure a run on new tasks: mean and 95 % interval.\n\n"
         "Example: kshot evaluate runs/protonet --way 20 --shot 1 --episodes 1000\n\n"
@@ -59,6 +61,7 @@ def evaluate_command() -> Callable[..., None]:
 
 def _evaluate(values: dict[str, Any]) -> None:
     from ..evaluation import evaluate, write_record
+    from ..models import is_builtin
 
     device = use_machine(values)
     options = pairs("--option", values["option"] or [])
@@ -76,6 +79,8 @@ def _evaluate(values: dict[str, Any]) -> None:
     if values["record"] is not None:
         write_record(values["record"], report, **_training(learner, options))
         note(f"record written to {values['record']}")
+    if values["keep"] and learner.run is not None and not is_builtin(learner.run.path):
+        keep_evaluation(learner.run, report, options, _training(learner, options))
     if values["json"]:
         emit(report.as_dict())
     else:

@@ -20,7 +20,10 @@ from .console import note
 USAGE_ERROR = typer.BadParameter.__mro__[1]  # typer's own mistakes of use: a wrong flag, a missing argument
 
 
-ORDER = ("run", "train", "evaluate", "predict", "compare", "calibrate", "fits", "analyze", "list", "version")
+ORDER = (
+    *("run", "train", "evaluate", "predict", "compare", "calibrate", "fits", "export", "card", "analyze"),
+    *("list", "version"),
+)
 
 
 class RootGroup(TyperGroup):

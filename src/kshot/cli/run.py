@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import UserError
+from .card import refresh_card
 from .console import emit, note, table
 
 if TYPE_CHECKING:
@@ -71,5 +72,6 @@ def _train(out: Path, number: int, count: int, part: Part) -> None:
         return
     note(f"{words} ...")
     result = start(part.config, out / part.name, resume=True)
+    refresh_card(out / part.name)
     best = "" if result.best_value is None else f", validation accuracy {result.best_value:.1f} %"
     note(f"    {result.seconds:.0f} s{best}")

@@ -115,6 +115,8 @@ def shared_flags() -> list[Flag]:
     return [
         Flag("resume", bool, False, "go on with the run in --out", RUN, flag="--resume"),
         Flag("overwrite", bool, False, "replace the run in --out", RUN, flag="--overwrite"),
+        Flag("tensorboard", bool, False, "also write event files for TensorBoard, into OUT/tensorboard", RUN,
+             flag="--tensorboard"),
         *data_flags("glyphs"),
         *task_flags(),
         augment_flag(),
@@ -128,7 +130,7 @@ def shared_flags() -> list[Flag]:
         json_flag("how it ended"),
         Flag("backbone", str, None, "the encoder: see `kshot list backbones`, or package.module:function", BACKBONE),
         *backbone_flags(),
-    ]
+    ]  # fmt: skip
 
 
 def backbone_flags(backbones: Mapping[str, Any] | None = None) -> list[Flag]:
@@ -177,7 +179,8 @@ def _check_backbone(name: str | None) -> None:
 
 
 def _train(name: str, own: Mapping[str, Flag], values: dict[str, Any]) -> None:
-    from ..training import RunConfig, start
+    from ..training import RunConfig, TensorBoard, start
+    from .card import refresh_card
     from .curves import draw_learning
 
     show_log()
@@ -198,10 +201,12 @@ def _train(name: str, own: Mapping[str, Flag], values: dict[str, Any]) -> None:
         seed=values["seed"],
     )
     out = values["out"]
-    result = start(config, out, resume=values["resume"], overwrite=values["overwrite"])
+    callbacks = [TensorBoard(out)] if values["tensorboard"] else []
+    result = start(config, out, resume=values["resume"], overwrite=values["overwrite"], callbacks=callbacks)
     if int(os.environ.get("RANK", "0")):
         return  # under torchrun, process 0 speaks for all
     draw_learning(out)
+    refresh_card(out)
     if values["json"]:
         emit({**{k: v for k, v in vars(result).items() if k != "method"}, "out": str(out)})
         return

@@ -37,6 +37,17 @@ def batch_norm(x: Tensor, scale: Tensor | None, shift: Tensor | None, eps: float
     return affine(x, mean, slope, shift)
 
 
+def batch_norm_in_groups(x: Tensor, scale: Tensor | None, shift: Tensor | None, eps: float, group: int) -> Tensor:
+    """Batch normalisation of each `group` examples of x [G * group, C, ...] by their own moments."""
+    groups = x.unflatten(0, (-1, group))  # [G, group, C, ...]
+    dims = [d for d in range(groups.ndim) if d not in (0, 2)]
+    centred = groups - groups.mean(dims, keepdim=True)
+    variance = centred.square().mean(dims, keepdim=True)  # [G, 1, C, 1, ...]
+    found = (centred * torch.rsqrt(variance + eps)).flatten(0, 1)
+    found = found if scale is None else found * over_channels(scale, x)
+    return found if shift is None else found + over_channels(shift, x)
+
+
 def affine(x: Tensor, mean: Tensor, slope: Tensor, shift: Tensor | None) -> Tensor:
     """shift + slope (x - mean), channel by channel.
 

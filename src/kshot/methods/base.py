@@ -35,6 +35,8 @@ class About:
         support: what its support sets hold: "examples", or "descriptions" (zero-shot: xs [T, N, A], one a class).
         on_features: whether it learns from the features of a frozen encoder without any training, because all of it but
             the encoder is a comparison or has a closed form.
+        no_graph: why predictions are no fixed graph of tensor operations, so that they cannot be exported; "" if
+            they are.
     """
 
     title: str
@@ -48,6 +50,7 @@ class About:
     targets: tuple[str, ...] = ("classes",)
     support: str = "examples"
     on_features: bool = False
+    no_graph: str = ""
 
 
 class Method(nn.Module):

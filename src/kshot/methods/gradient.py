@@ -16,7 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..backbones import feature_size
 from ..backbones.init import linear
-from ..backbones.norm import use_batch_statistics
+from ..backbones.norm import normalised_in_groups, use_batch_statistics
 from ..errors import UserError
 from ..functional.engines import Engine, MetaGradient, gradient_for, meta_gradient, over_tasks, part_of
 from ..functional.inner import Gradient, InnerLoop, Params, functional_gradient, path
@@ -213,6 +213,9 @@ class GradientMethod(Method):
         if transductive or not self.batch_normed:
             return self.over_tasks(self.forward_with, params, xq)
 
+        if torch.compiler.is_compiling():  # exported: for any number of queries, which vmap does not allow
+            return self.over_tasks(self.beside_support, params, xs, xq)
+
         def one_query(p: Params, support: Tensor, query: Tensor) -> Tensor:
             return self.forward_with(p, torch.cat([support, query[None]]))[-1]
 
@@ -222,6 +225,14 @@ class GradientMethod(Method):
             return torch.vmap(one_query, in_dims=(None, None, 0), chunk_size=at_once)(p, support, queries)
 
         return self.over_tasks(one_task, params, xs, xq)
+
+    def beside_support(self, params: Params, support: Tensor, queries: Tensor) -> Tensor:
+        """Outputs [Q, N] of one task's queries, each normalised with the support set, in one batch of groups."""
+        S = len(support)
+        beside = support.expand(queries.shape[0], *support.shape)  # [Q, S, ...]; len() would fix Q
+        x = torch.cat([beside, queries[:, None]], 1).flatten(0, 1)  # [Q * (S + 1), ...]
+        with normalised_in_groups(self.net, S + 1):
+            return self.forward_with(params, x).unflatten(0, (-1, S + 1))[:, -1]
 
     def predict(self, state: Adapted, xq: Tensor, *, transductive: bool = False) -> Tensor:
         """Outputs of the adapted network, [T, Q, N] (or [T, Q, D])."""

@@ -39,10 +39,9 @@ class MetricMethod(Method):
     def embed(self, x: Tensor) -> Tensor:
         """f of every input: [T, P, ...] -> [T, P, D]."""
         flat, dtype = x.flatten(0, 1), next(self.parameters()).dtype
-        at_once = len(flat)
-        if not (self.training or torch.is_grad_enabled() or x.is_cuda):
-            at_once = max(1, PIXELS // math.prod(x.shape[3:]))
-        features = [self.backbone(as_input(piece, dtype)) for piece in flat.split(at_once)]
+        whole = self.training or torch.is_grad_enabled() or x.is_cuda or torch.compiler.is_compiling()
+        pieces = [flat] if whole else flat.split(max(1, PIXELS // math.prod(x.shape[3:])))
+        features = [self.backbone(as_input(piece, dtype)) for piece in pieces]
         return torch.cat(features).unflatten(0, x.shape[:2])
 
     def score(self, support: Embedded, features: Tensor) -> Tensor:

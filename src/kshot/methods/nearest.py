@@ -59,6 +59,7 @@ class Hausdorff(Method):
         source="Dubuisson & Jain 1994; baseline of Lake et al. 2015",
         idea="a query has the label of the support drawing whose ink lies nearest, point by point",
         meta_trained=False,
+        no_graph="it compares points of ink, whose number differs from picture to picture",
     )
 
     def __init__(self, *, threshold: float = 0.5) -> None:

@@ -7,6 +7,7 @@ from .config import RunConfig, start
 from .interrupt import Interrupted
 from .run import Run, load_run
 from .settings import Settings
+from .tensorboard import TensorBoard
 from .trainer import TrainResult, train
 from .window import Diverged
 
@@ -21,6 +22,7 @@ __all__ = [
     "Run",
     "RunConfig",
     "Settings",
+    "TensorBoard",
     "TrainResult",
     "load_run",
     "start",

@@ -115,17 +115,21 @@ class MetricsWriter(Callback):
 
 def cut_metrics(path: Path, step: int) -> None:
     """Drop the lines after `step`, and a last line that a killed writer left unfinished."""
-    if not path.exists():
-        return
-    kept = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    if path.exists():
+        write_whole(path, "".join(line + "\n" for line in metrics_until(path, step)).encode())
+
+
+def metrics_until(path: Path, step: int) -> list[str]:
+    """The whole lines of metrics.jsonl up to `step`; none if there is no such file."""
+    kept: list[str] = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
         try:
             written = json.loads(line)["step"]
         except (json.JSONDecodeError, KeyError, TypeError):
             break
         if written <= step:
-            kept.append(line + "\n")
-    write_whole(path, "".join(kept).encode())
+            kept.append(line)
+    return kept
 
 
 class ProgressBar(Callback):

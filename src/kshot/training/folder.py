@@ -22,6 +22,7 @@ CONFIG, WEIGHTS, LAST, METRICS, STATE, CALIBRATION = (
     "state",
     "calibration.json",
 )
+CARD, EVALUATIONS, EVENTS = "README.md", "evaluations", "tensorboard"  # made of the run, not needed by it
 LOCK = ".lock"
 
 
@@ -33,6 +34,7 @@ class RunFolder:
         self.config, self.weights, self.last = path / CONFIG, path / WEIGHTS, path / LAST
         self.metrics, self.state = path / METRICS, path / STATE / "checkpoint.safetensors"
         self.calibration = path / CALIBRATION
+        self.card, self.evaluations, self.events = path / CARD, path / EVALUATIONS, path / EVENTS
 
     def holds_results(self) -> bool:
         """Whether anything of a run lies here."""
@@ -53,6 +55,14 @@ class RunFolder:
             shutil.rmtree(self.state.parent)
         for name in (CALIBRATION, WEIGHTS, LAST, METRICS, CONFIG):
             (self.path / name).unlink(missing_ok=True)
+        self.clear_events()
+        for record in self.evaluations.glob("*.json"):  # of weights that are gone
+            record.unlink()
+
+    def clear_events(self) -> None:
+        """Remove the files of TensorBoard."""
+        for file in self.events.glob("events.out.tfevents.*"):
+            file.unlink()
 
     def remove_leftovers(self) -> None:
         """Remove the temporary files of a killed writer."""
