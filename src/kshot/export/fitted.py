@@ -58,6 +58,11 @@ class Fitted:
                 "a transductive classifier cannot be exported: its answer to a picture depends on the others of the "
                 "same call. Leave out transductive"
             )
+        if fitted.encoder_ is not None:
+            raise UserError(
+                f"a classifier with a frozen encoder ({fitted.encoder_.name}) cannot be exported: take a run, or a "
+                f"method on pixels"
+            )
         support = fitted.support_.cpu()
         pictures = support.dtype == torch.uint8
         inverted = pictures and bool(fitted.inverted_)
