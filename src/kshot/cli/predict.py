@@ -48,7 +48,9 @@ def predict_command() -> Callable[..., None]:
 
 
 def _predict(values: dict[str, Any]) -> None:
+    from ..data.folder import in_colour
     from ..evaluation.prediction import predict_folders
+    from ..models import is_builtin
 
     device = use_machine(values)
     learner = find_learner(values["run"], device, pairs("--option", values["option"] or []))
@@ -75,6 +77,11 @@ def _predict(values: dict[str, Any]) -> None:
     )
     for message in left_out:
         note(f"left out: {message}")
+    if learner.run is not None and is_builtin(learner.run.path) and in_colour(values["support"]):
+        note(
+            f"The examples are in colour: {learner.name} was made for characters and sees them small and grey. A model "
+            f"that was trained on photos, or an encoder that was, labels photos far better: docs/models.md says how."
+        )
     if values["json"]:
         emit([p.as_dict() for p in found])
         return
