@@ -79,8 +79,8 @@ def _predict(values: dict[str, Any]) -> None:
         note(f"left out: {message}")
     if learner.run is not None and is_builtin(learner.run.path) and in_colour(values["support"]):
         note(
-            f"The examples are in colour: {learner.name} was made for characters and sees them small and grey. A model "
-            f"that was trained on photos, or an encoder that was, labels photos far better: docs/models.md says how."
+            f"The examples are in colour: {learner.name} was made for characters, sees photos small and grey, and is far "
+            f"too sure of them. A model or an encoder that was trained on photos does better: docs/models.md says how."
         )
     if values["json"]:
         emit([p.as_dict() for p in found])
