@@ -14,7 +14,7 @@ from pathlib import Path
 
 from kshot.models import BUILTIN, HERE
 
-EPISODES = "20"
+EPISODES = "1000"
 KEPT = ("config.yaml", "weights.safetensors", "metrics.jsonl", "calibration.json")
 CHARACTERS = "--data glyphs --split test --way 5 --shot 1 --query 15"
 SINES = "--split test --shot 5 --query 50 --option eval_steps=5"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shlex
 import time
 import tomllib
@@ -12,6 +13,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
 
 from cli_support import document, fine, kshot, mistake, process
 from kshot.data.glyphs import load_glyphs
@@ -149,6 +153,30 @@ def test_the_estimator_draws_sines() -> None:
     assert scores["sine-maml"] > scores["sine-pretrained"]
 
 
+def test_a_model_in_scikit_learns_tools_with_pictures_as_files(tmp_path: Path) -> None:
+    X, y = letters(4, 5)
+    paths = [str(tmp_path / f"{i}.png") for i in range(len(X))]
+    for x, path in zip(X, paths):
+        Image.fromarray(255 - x).save(path)
+    assert cross_val_score(FewShotClassifier("characters"), paths, y, cv=3).mean() > 0.8
+    search = GridSearchCV(FewShotClassifier(size=28), {"model": ["nearest", "characters"]}, cv=3).fit(paths, y)
+    scores = dict(zip(search.cv_results_["param_model"], search.cv_results_["mean_test_score"]))
+    assert scores["characters"] > 0.8
+    sorter = make_pipeline(FewShotClassifier("characters")).fit(paths, y)
+    again = pickle.loads(pickle.dumps(sorter))
+    np.testing.assert_array_equal(again.predict_proba(paths), sorter.predict_proba(paths))
+    assert clone(sorter[0]).model == "characters"
+
+
+def test_classes_and_examples_come_later_and_in_unequal_numbers() -> None:
+    X, y = letters(4, 5)
+    sorter = FewShotClassifier("characters").fit(X[:7], y[:7])  # five of one, two of another
+    sorter.partial_fit([Image.fromarray(x) for x in X[10:11]], y[10:11])  # one of a third
+    sorter.partial_fit(torch.from_numpy(X[15:18]), y[15:18])
+    assert list(sorter.classes_) == sorted(set(y))
+    assert sorter.score(X, y) > 0.8
+
+
 def test_a_model_stands_where_a_run_stands() -> None:
     told = ["--data", "glyphs", "--way", "5", "--shot", "1", "--query", "2", "--episodes", "4"]
     report = document("evaluate", "characters", *told)
@@ -180,6 +208,15 @@ def colours(root: Path, support: int, query: int) -> tuple[Path, Path]:
     return root / "examples", root / "unsorted"
 
 
+def test_grey_examples_bring_no_advice_about_photos(tmp_path: Path) -> None:
+    for i, (x, name) in enumerate(zip(*letters(3, 2))):
+        (tmp_path / "examples" / name[-8:]).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(255 - x).save(tmp_path / "examples" / name[-8:] / f"{i}.png")
+    done = fine("predict", "characters", "--support", tmp_path / "examples", "--query", *tmp_path.rglob("*1.png"))
+    assert "Pictures are read as 28 x 28 grey pixels" in done.stderr
+    assert "photos" not in done.stderr
+
+
 def test_a_newcomer_has_100_photos_sorted_by_one_command_within_a_minute(tmp_path: Path) -> None:
     examples, unsorted = colours(tmp_path, 5, 20)
     began = time.monotonic()
@@ -190,5 +227,6 @@ def test_a_newcomer_has_100_photos_sorted_by_one_command_within_a_minute(tmp_pat
     assert command.returncode == 0, err
     assert len(found) == 100
     assert seconds < 60
+    assert "docs/models.md says how" in err  # these are photos, in colour
     right = [Path(row["path"]).name.startswith(row["label"]) for row in found]
     assert np.mean(right) > 0.8

@@ -61,3 +61,12 @@ def test_every_measured_method_has_a_page_with_its_results(name: str) -> None:
     assert f"<!-- results:{name} -->" in page
     assert "<!-- /results -->" in page
     assert "kshot train " + name in page or not METHODS[name].about.meta_trained
+
+
+def accuracy(stem: str) -> float:
+    return float(json.loads((RESULTS / f"{stem}.json").read_text())["accuracy"])
+
+
+@pytest.mark.parametrize("shot", [1, 5])
+def test_a_trained_model_is_ten_points_above_raw_pixels_on_photographs(shot: int) -> None:
+    assert accuracy(f"protonet-caltech101-5w{shot}s") > accuracy(f"nearest-caltech101-5w{shot}s") + 10

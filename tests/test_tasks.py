@@ -66,6 +66,7 @@ DIGESTS: dict[str, str] = {
     "curves": "b3e03f0b8b01b6ff",
     "images": "fae5a22808e171ef",
     "large classes": "9abbdf92384ce899",
+    "mixed": "6d299fc73884dcc5",
     "ranges": "3fc872e0fb9b0102",
     "scribbles": "d6737ebe2ebd995b",
     "scribbles within": "cc84e0c615a8d764",

@@ -271,6 +271,8 @@ class FewShotRegressor(RegressorMixin, _FewShot):
         super().__init__(model, options=options, size=size, invert=invert, transductive=transductive, device=device)
 
     def _targets(self, y: Any) -> np.ndarray:
+        if y is None:
+            raise UserError("FewShotRegressor requires y to be passed, but the target y is None")
         y = check_array(y, ensure_2d=False, dtype=np.float32)
         return y[:, None] if y.ndim == 1 else y
 
@@ -278,7 +280,7 @@ class FewShotRegressor(RegressorMixin, _FewShot):
         if "regression" not in self.method_.about.targets:
             raise UserError(f"{self.method_.about.title} learns classes, not curves: use FewShotClassifier")
         outputs = int(getattr(self.method_, "output_dim", 0))
-        if outputs != targets.shape[1]:
+        if outputs and outputs != targets.shape[1]:
             raise UserError(f"the model predicts {outputs} numbers for each input, and y has {targets.shape[1]}")
         y = torch.from_numpy(targets).to(self.device)
         with evaluating(self.method_):
@@ -288,3 +290,8 @@ class FewShotRegressor(RegressorMixin, _FewShot):
         """The predicted values: float64 [M], or [M, D]."""
         out = self._outputs(X).double().numpy()
         return out[:, 0] if out.shape[1] == 1 else out
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags

@@ -119,7 +119,8 @@ def measure(out: Path, data: Images, minutes: float = MINUTES) -> list[dict[str,
                     run = load_run(out / name) if METHODS[name].about.meta_trained else None
                     method = run.method if run else build_method(name, source.spec)
                     tasks = min(episodes, scaled(episodes, minutes))
-                    report = evaluate(method, source, episodes=tasks, transductive=transductive)
+                    warm = run.calibration if run else None
+                    report = evaluate(method, source, episodes=tasks, transductive=transductive, calibration=warm)
                     write_record(
                         path,
                         report,

@@ -55,7 +55,9 @@ def predict_command() -> Callable[..., None]:
 
 
 def _predict(values: dict[str, Any]) -> None:
+    from ..data.folder import in_colour
     from ..evaluation.prediction import predict_folders
+    from ..models import is_builtin
 
     device = use_machine(values)
     options = pairs("--option", values["option"] or [])
@@ -110,6 +112,11 @@ def _frozen(learner: Learner, values: dict[str, Any], device: str) -> tuple[list
 def _show(values: dict[str, Any], found: list[Prediction], left_out: list[str]) -> None:
     for message in left_out:
         note(f"left out: {message}")
+    if learner.run is not None and is_builtin(learner.run.path) and in_colour(values["support"]):
+        note(
+            f"The examples are in colour: {learner.name} was made for characters, sees photos small and grey, and is far "
+            f"too sure of them. A model or an encoder that was trained on photos does better: docs/models.md says how."
+        )
     if values["json"]:
         emit([p.as_dict() for p in found])
         return

@@ -225,3 +225,14 @@ def support_labels(
         raise UserError(f"no picture of {lost} in {folder} can be used: add pictures or delete the class")
     label = {f: i for i, c in enumerate(kept) for f in c.files}
     return torch.tensor([label[f] for f in read]), tuple(c.name for c in kept)
+
+
+def in_colour(folder: Path, most: int = 10) -> bool:
+    """Whether the first picture of most classes of a folder shows colour; looks at no more than `most` of them."""
+    seen = []
+    for c in find_classes(folder, Problems(skip=True))[:most]:
+        try:
+            seen.append(not is_grey(read_picture(c.files[0])))
+        except UserError:
+            continue
+    return 2 * sum(seen) > len(seen)
