@@ -22,9 +22,14 @@ from kshot.models import BUILTIN, find_run
 
 HERE = Path(__file__).resolve().parent
 METHOD_PAGES = HERE.parent / "docs" / "methods"
+ENCODED = HERE / "encoders"
 ENCODERS = {  # by the first word of a record's name; the record itself has the path that it was read from
     "minilm": "all-MiniLM-L6-v2",
-    "random": "ResNet-18 with random weights",
+    "random": "ResNet-18, random weights",
+}
+BESIDE = {
+    "nearest-caltech101": "none: pixels",
+    "embedding-caltech101": "trained by kshot on 64 other classes",
 }
 MODEL_PAGE = HERE.parent / "docs" / "models.md"
 PUBLISHED: dict[str, Any] = tomllib.loads((HERE / "published.toml").read_text(encoding="utf-8"))
@@ -218,24 +223,22 @@ def models() -> str:
 
 
 def encoders(sentences: bool) -> str:
-    """What methods reach on the features of frozen encoders of pictures, or of sentences."""
+    """What methods reach on the features of frozen encoders: of sentences; or of pictures, beside those without one."""
+    found = {f"encoders/{path.stem}": json.loads(path.read_text(encoding="utf-8")) for path in ENCODED.glob("*.json")}
+    found = {stem: r for stem, r in sorted(found.items()) if r["data"].endswith(".csv") == sentences}
+    beside = {} if sentences else {stem: r for stem, r in records().items() if stem.rpartition("-")[0] in BESIDE}
     rows = []
-    for path in sorted((HERE / "encoders").glob("*.json")):
-        record = json.loads(path.read_text(encoding="utf-8"))
-        config = record["config"]
-        encoder = config.get("encoder")
-        if record["data"].endswith(".csv") != sentences:
-            continue
-        options = ", ".join(f"{k}={v}" for k, v in config["options"].items())
+    for stem, record in (beside | found).items():
+        options = ", ".join(f"{k}={v}" for k, v in record["config"]["options"].items() if stem in found)
         rows.append(
             [
                 record["method"] + (f" ({options})" if options else ""),
-                ENCODERS.get(path.stem.partition("-")[0], "none: the pixels") if encoder else "none: the pixels",
+                BESIDE.get(stem.rpartition("-")[0]) or ENCODERS[Path(stem).name.partition("-")[0]],
                 f"{record['data']} {record['split']}",
                 task_of(record),
                 measured(record),
                 str(record["episodes"]),
-                f"`results/encoders/{path.name}`",
+                f"`results/{stem}.json`",
             ]
         )
     return lines(("method", "encoder", "tested on", "task", "result", "tasks", "record"), rows)

@@ -147,6 +147,17 @@ def test_the_classifier_sorts_pictures(tmp_path: Path) -> None:
     np.testing.assert_allclose(sorter.predict_proba(paths).sum(1), 1)
 
 
+def test_the_command_and_the_classifier_give_the_same_probabilities(tmp_path: Path) -> None:
+    support, query = folders(tmp_path, shots=3)
+    encoder = colour_encoder()[0]
+    rows, _ = predict_frozen(feature_method("protonet", 3), encoder, support, query)
+    paths = sorted(support.glob("*/*.png"))
+    sorter = FewShotClassifier("protonet", backbone=encoder).fit(paths, [p.parent.name for p in paths])
+    assert sorter.temperature_ != 1
+    expected = sorter.predict_proba([row.path for row in rows])
+    np.testing.assert_allclose([list(row.probabilities.values()) for row in rows], expected, atol=1e-5)
+
+
 def test_the_classifier_sorts_sentences() -> None:
     X, y = ["aaa", "aab", "zzz", "zzy", "mm m"], ["a", "a", "z", "z", "m"]
     sorter = FewShotClassifier("protonet", backbone=letter_encoder()).fit(X, y)

@@ -346,20 +346,8 @@ def test_the_command_line_from_pictures_to_labels_and_measures(program: Path, tm
     support, query = folders(tmp_path, shots=6)
     found = document("predict", "protonet", "--backbone", program, "--support", support, "--query", query)
     assert [Path(row["path"]).stem for row in found] == [row["label"] for row in found] == list(COLOURS)
-    told = [
-        "--data",
-        support,
-        "--split",
-        "all",
-        "--way",
-        "3",
-        "--query",
-        "3",
-        "--episodes",
-        "20",
-        "--backbone",
-        program,
-    ]
+    backbone = ["--backbone", program]
+    told = [*backbone, "--data", support, "--split", "all", "--way", "3", "--query", "3", "--episodes", "20"]
     record = tmp_path / "record.json"
     report = document("evaluate", "r2d2", *told, "--record", record)
     assert report["accuracy"] == 100
@@ -368,6 +356,11 @@ def test_the_command_line_from_pictures_to_labels_and_measures(program: Path, tm
     assert encoder["key"] == open_encoder(str(program)).key
     both = document("compare", "protonet", "nearest", *told)
     assert [r["method"] for r in both["reports"]] == ["protonet", "nearest"]
+    beside = document("compare", "characters", "r2d2", *told[:6], "--way", "3", "--episodes", "5")
+    assert beside["reports"][0]["query"] == beside["reports"][1]["query"] != 15  # that of the run
+    (tmp_path / "said.csv").write_text("blue,1\ngreen,2\nred,3\n")
+    described = [*told, "--attributes", tmp_path / "said.csv", "--shot", "0"]
+    assert "learns from the features of examples" in mistake("evaluate", "protonet", *described)
     assert "no meaning with --backbone" in mistake(
         "predict", "protonet", "--backbone", program, "--support", support, "--query", query, "--invert", "yes"
     )

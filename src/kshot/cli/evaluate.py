@@ -13,7 +13,7 @@ from ..errors import UserError
 from .card import keep_evaluation
 from .console import emit, note, table
 from .flags import Flag, argument, command, pairs
-from .learners import Learner, chosen_encoder, evaluation_source, find_learner
+from .learners import Learner, chosen_encoder, evaluation_source, find_learner, same_tasks
 from .sources import data_flags, encoder_flags, json_flag, machine_flags, task_flags, use_machine
 
 RUN_HELP = (
@@ -122,8 +122,10 @@ def _compare(values: dict[str, Any]) -> None:
     learners = [find_learner(name, device, None, encoder) for name in names]
     first = next((one for one in learners if one.run is not None), learners[0])
     source = evaluation_source(first, values, device)
-    alone = {one.name: evaluation_source(one, values, device) for one in learners if one.encoder is not first.encoder}
-    sources = {one.name: alone[one.name] if one.name in alone else one.tasks(source) for one in learners}
+    sources = {
+        one.name: one.tasks(source) if one.encoder is first.encoder else same_tasks(one, first, source, values, device)
+        for one in learners
+    }
     found = compare(
         {one.name: one.method(sources[one.name]) for one in learners},
         sources,

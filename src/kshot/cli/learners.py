@@ -83,11 +83,11 @@ def find_learner(
         options: the method's own arguments; for a run, those that shall differ from the training's.
         encoder: a frozen one; a method (not a run) then learns from its features.
     """
-    from ..methods import METHODS, build_method, feature_method
+    from ..methods import METHODS, build_method
     from ..models import BUILTIN
 
     if not Path(name).exists() and name in METHODS and encoder is not None:
-        return Learner(name, None, lambda spec: feature_method(name, spec.input_shape[0], **(options or {})), encoder)
+        return Learner(name, None, lambda spec: _on_features(name, spec, options or {}), encoder)
     if not Path(name).exists() and name in METHODS:
         if METHODS[name].about.meta_trained:
             raise UserError(
@@ -99,6 +99,34 @@ def find_learner(
 
     run = load_run(name, device, options=options)
     return Learner(name, run, lambda spec: run.method)
+
+
+def _on_features(name: str, spec: TaskSpec, options: Mapping[str, Any]) -> Method:
+    """The method for tasks whose examples are features."""
+    from ..methods import feature_method
+
+    if spec.support != "examples":
+        raise UserError(f"{name} learns from the features of examples, and shot 0 gives none: use --shot 1 or more")
+    return feature_method(name, spec.input_shape[0], **options)
+
+
+def same_tasks(
+    learner: Learner, first: Learner, source: TaskSource, values: Mapping[str, Any], device: str
+) -> TaskSource:
+    """The tasks of another learner's source, made of what this one learns from: pixels, or features.
+
+    Args:
+        first: the other learner, whose data, way, shot and queries hold where the user said nothing.
+        source: its tasks.
+    """
+    told = dict(values)
+    if first.run is not None and told["data"] is None:
+        told |= {n: first.run.config["data"].get(n) for n in ("size", "skip_bad")}
+        told["data"] = str(first.run.config["data"]["spec"])
+    for name in ("way", "shot"):
+        counts = getattr(source, name)
+        told[name] = "-".join(map(str, counts)) if isinstance(counts, tuple) else str(counts)
+    return evaluation_source(learner, {**told, "query": source.query}, device)
 
 
 def chosen_encoder(
