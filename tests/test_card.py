@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,14 @@ from training_support import small_training
 TASKS = ["--episodes", "4", "--way", "4"]
 
 
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return trained(tmp_path_factory.mktemp("runs") / "run")
+
+
 @pytest.fixture
-def run(tmp_path: Path) -> Path:
-    return trained(tmp_path / "run")
+def run(fresh: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(fresh, tmp_path / "run"))
 
 
 def card(run: Path) -> str:
@@ -91,7 +97,7 @@ def test_its_figures_come_from_the_records(run: Path) -> None:
 
 
 def test_options_and_modes_are_said(tmp_path: Path) -> None:
-    run = trained(tmp_path / "maml", method="maml")
+    run = trained(tmp_path / "maml", "--engine", "vmap", method="maml")
     fine("evaluate", run, "--episodes", "3", "--transductive", "--option", "eval_steps=0")
     fine("evaluate", run, "--episodes", "3")
     assert "| together | result | calibration error | tasks | seed | options |" in card(run)

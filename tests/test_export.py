@@ -17,6 +17,9 @@ import torch
 from PIL import Image
 
 from cli_support import document, fine, mistake, trained
+from encoder_support import folders as coloured_folders
+from encoder_support import letter_encoder, small_fit
+from kshot.encoders import Encoder, module_encoder
 from kshot.errors import UserError
 from kshot.estimator import FewShotClassifier, FewShotRegressor
 from kshot.export import ExportError, Fitted, export, files
@@ -263,6 +266,76 @@ def test_and_then_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(ExportError, match=r"model\.pt2 does not say what the model says"):
         export(fitted("nearest"), tmp_path / "out", formats=["torch"])
     assert not (tmp_path / "out").exists()
+
+
+def network_encoder(gamma: float = 1.0) -> Encoder:
+    """An encoder of 8-pixel pictures by a small convolution, which prepares them with mean and standard deviation."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        module = torch.nn.Sequential(
+            torch.nn.Conv2d(3, 6, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(2), torch.nn.Flatten()
+        )
+
+    def prepare(picture: Image.Image) -> torch.Tensor:
+        return (small_fit(picture) ** gamma - torch.tensor([0.5, 0.4, 0.3])[:, None, None]) / 0.2
+
+    return module_encoder(module, prepare, name="small", size=8, identity={"gamma": gamma})
+
+
+def coloured_examples() -> tuple[np.ndarray, list[str]]:
+    """Two pictures [6, 3, 8, 8] of each of three classes: noise in one channel."""
+    rng = np.random.default_rng(1)
+    x = rng.integers(0, 60, (6, 3, 8, 8))
+    for i in range(6):
+        x[i, i % 3] += 150
+    return x.astype(np.uint8), [NAMES[i % 3] for i in range(6)]
+
+
+@pytest.mark.parametrize("head", ["r2d2", "embedding"])
+def test_heads_on_a_frozen_encoder(head: str, tmp_path: Path) -> None:
+    X, y = coloured_examples()
+    classifier = FewShotClassifier(head, backbone=network_encoder()).fit(X, y)
+    said: Any = export(classifier, tmp_path, formats=["torch"])
+    assert said["input"]["shape"] == ["batch", 3, 8, 8]
+    assert said["input"]["dtype"] == "uint8"
+    assert "mean and standard deviation" in said["inside"][-1]
+    assert said["temperature"] == classifier.temperature_ != 1
+    x = np.random.default_rng(2).integers(0, 256, (5, 3, 8, 8), np.uint8)
+    p = torch.export.load(tmp_path / "model.pt2").module()(torch.from_numpy(x))[1]
+    np.testing.assert_allclose(p.numpy(), classifier.predict_proba(x), atol=1e-5)
+
+
+def test_an_encoder_that_does_more_than_scaling_takes_prepared_pictures(tmp_path: Path) -> None:
+    X, y = coloured_examples()
+    encoder = network_encoder(gamma=2.2)
+    classifier = FewShotClassifier("protonet", backbone=encoder).fit(X, y)
+    said: Any = export(classifier, tmp_path, formats=["torch"])
+    assert (said["input"]["dtype"], said["input"]["range"]) == ("float32", "any numbers")
+    assert "prepare it for the encoder" in said["outside"][-1]
+    ready = torch.stack([encoder.prepare(Image.fromarray(x.transpose(1, 2, 0))) for x in X])
+    p = torch.export.load(tmp_path / "model.pt2").module()(ready)[1]
+    np.testing.assert_allclose(p.numpy(), classifier.predict_proba(X), atol=1e-5)
+
+
+def test_sentences_cannot_be_exported(tmp_path: Path) -> None:
+    texts = FewShotClassifier("protonet", backbone=letter_encoder()).fit(["aaa", "bbb"], ["a", "b"])
+    with pytest.raises(UserError, match="letters cannot be exported: sentences become tokens outside of any graph"):
+        export(texts, tmp_path / "out")
+
+
+@pytest.mark.slow
+def test_a_network_of_timm_on_the_command_line(tmp_path: Path) -> None:
+    support, query = coloured_folders(tmp_path)
+    told = ["r2d2", "--backbone", "timm:resnet10t", "--support", support]
+    for option in ("weights=random", "size=64"):
+        told += ["--backbone-option", option]
+    said = document("export", *told, "--out", tmp_path / "out")
+    assert said["input"]["shape"] == ["batch", 3, 64, 64]
+    assert "Normalize" in said["outside"][-1]
+    rows = document("predict", *told, "--query", query)
+    x = np.stack([np.asarray(Image.open(row["path"]).resize((64, 64))).transpose(2, 0, 1) for row in rows])
+    for p, row in zip(onnx_answers(tmp_path / "out", x)[1], rows):  # of one colour: resizing changes nothing
+        assert dict(zip(said["classes"], p)) == pytest.approx(row["probabilities"], abs=1e-4)
 
 
 def test_descriptions(tmp_path: Path) -> None:

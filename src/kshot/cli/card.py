@@ -129,7 +129,7 @@ def keep_evaluation(run: Run, report: Report, options: dict[str, Any], training:
     from ..training.folder import RunFolder
 
     folder = RunFolder(run.path)
-    extra = {"options": options, "weights": weights_digest(folder)}
+    extra: dict[str, Any] = {"options": options, "weights": weights_digest(folder)}
     try:
         write_record(folder.evaluations / f"{evaluation_name(report, options)}.json", report, extra=extra, **training)
     except OSError as error:

@@ -12,10 +12,11 @@ from ..errors import UserError
 from .console import emit, note, table
 from .evaluate import RUN_HELP
 from .flags import Flag, argument, command, pairs
-from .learners import Learner, find_learner
-from .sources import json_flag, machine_flags, use_machine
+from .learners import Learner, chosen_encoder, find_learner
+from .sources import encoder_flags, json_flag, machine_flags, use_machine
 
 if TYPE_CHECKING:
+    from ..encoders import Encoder
     from ..export import Fitted
 
 
@@ -42,6 +43,7 @@ def export_command() -> Callable[..., None]:
             Flag("size", int, None, "side of the pictures, for a method without training"),
             Flag("skip_bad", bool, False, "leave out pictures that cannot be used, and count them", flag="--skip-bad"),
             argument("option", list[str] | None, option, None),
+            *encoder_flags(),
             *machine_flags(),
             json_flag("what was written"),
         ],
@@ -60,8 +62,15 @@ def _export(values: dict[str, Any]) -> None:
     check_formats(formats, values["pixels"])  # before anything is read
     device = use_machine(values)
     options = pairs("--option", values["option"] or [])
-    learner = find_learner(values["run"], device, options)
-    fitted = _described(learner, values) if _learns_descriptions(learner) else _fitted(learner, values, options, device)
+    encoder = chosen_encoder(values, [values["run"]], device, options)
+    learner = find_learner(values["run"], device, options, encoder)
+    fitted: Any
+    if learner.encoder is not None:
+        fitted = _on_features(learner.encoder, values, options, device)
+    elif learner.run is not None and learner.run.method.about.support == "descriptions":
+        fitted = _described(learner, values)
+    else:
+        fitted = _fitted(learner, values, options, device)
     written = export(fitted, values["out"], formats=formats, pixels=values["pixels"], about={"run": values["run"]})
     if values["json"]:
         emit({"out": str(values["out"]), **written})
@@ -82,8 +91,21 @@ def _export(values: dict[str, Any]) -> None:
     note(f"Classes: {', '.join(names)}. What goes in and comes out: {values['out'] / 'export.json'}")
 
 
-def _learns_descriptions(learner: Learner) -> bool:
-    return learner.run is not None and learner.run.method.about.support == "descriptions"
+def _on_features(encoder: Encoder, values: dict[str, Any], options: dict[str, Any], device: str) -> Any:
+    """The estimator, fitted to the features of a folder of examples."""
+    from ..data.classes import find_classes
+    from ..data.problems import Problems
+    from ..estimator import FewShotClassifier
+    from ..export.encoded import Network
+
+    for flag, left in (("--size", None), ("--invert", "auto"), ("--skip-bad", False)):
+        if values[flag[2:].replace("-", "_")] != left:
+            raise UserError(f"{flag} has no meaning with --backbone, which prepares its inputs itself: leave it out")
+    Network.of(encoder)  # whether it can be exported, before anything is computed
+    classes = find_classes(values["support"], Problems())
+    files = [(str(path), c.name) for c in classes for path in c.files]
+    classifier = FewShotClassifier(values["run"], options=options, device=device, backbone=encoder)
+    return classifier.fit([path for path, _ in files], [name for _, name in files])
 
 
 def _fitted(learner: Learner, values: dict[str, Any], options: dict[str, Any], device: str) -> Any:

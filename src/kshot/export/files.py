@@ -60,7 +60,7 @@ def export(
     for form in formats:
         name, make = FORMATS[form]
         content, run, more = make(program, fitted, description)
-        found = check(name, fitted, (lambda x, run=run: run(x.float() / 255)) if as_float(fitted, pixels) else run)
+        found = check(name, fitted, scaled(run) if fitted.pictures and pixels == "float" else run)
         contents[name] = content
         files[name] = {"bytes": len(content), **more, "differences": [d.as_dict() for d in found]}
     document = {**description, "tolerance": TOLERANCE, "files": files}
@@ -85,9 +85,9 @@ def check_formats(formats: Sequence[str], pixels: str) -> None:
         )
 
 
-def as_float(fitted: Fitted, pixels: str) -> bool:
-    """Whether the files take pixels in 0..1."""
-    return fitted.pictures and pixels == "float"
+def scaled(run: Run) -> Run:
+    """The same for pixels 0..255 of what takes them in 0..1."""
+    return lambda x: run(x.float() / 255)
 
 
 def described(fitted: Fitted, pixels: str) -> dict[str, Json]:
@@ -96,16 +96,7 @@ def described(fitted: Fitted, pixels: str) -> dict[str, Json]:
         dtype, range_ = "float32", "any numbers"
     else:
         dtype, range_ = ("float32", "0..1") if pixels == "float" else ("uint8", "0..255")
-    inside = ["scaling of pixels to 0..1"] if fitted.pictures else []
-    inside += ["inversion: dark ink on light paper becomes light ink"] if fitted.inverted else []
-    outside = []
-    if fitted.pictures:
-        C, H, W = fitted.input_shape
-        colour = "grey" if C == 1 else "RGB"
-        outside = [
-            f"read a picture as {colour}, upright, on white where it is transparent",
-            f"bring it to {H} x {W} pixels: in its proportions, centred, the rest in the colour of its border",
-        ]
+    inside, outside = _inside(fitted), _outside(fitted)
     N = len(fitted.classes)
     outputs: dict[str, Json] = {"values": [BATCH, "D"]}
     if fitted.classes:
@@ -124,6 +115,31 @@ def described(fitted: Fitted, pixels: str) -> dict[str, Json]:
         "transductive": False,
         "versions": dict(versions()),
     }
+
+
+def _inside(fitted: Fitted) -> list[Json]:
+    """What of the preparation of a picture the files do."""
+    steps: list[Json] = ["scaling of pixels to 0..1"] if fitted.pictures else []
+    steps += ["inversion: dark ink on light paper becomes light ink"] if fitted.inverted else []
+    if fitted.network is not None and fitted.pictures:
+        steps.append("mean and standard deviation of the encoder's own preparation")
+    return steps
+
+
+def _outside(fitted: Fitted) -> list[Json]:
+    """What whoever calls them has to do before."""
+    if len(fitted.input_shape) != 3:
+        return []
+    C, H, W = fitted.input_shape
+    read = f"read a picture as {'grey' if C == 1 else 'RGB'}, upright, on white where it is transparent"
+    if fitted.network is None:
+        return [
+            read,
+            f"bring it to {H} x {W} pixels: in its proportions, centred, the rest in the colour of its border",
+        ]
+    if fitted.pictures:
+        return [read, f"bring it to {H} x {W} pixels, as the encoder does: {fitted.network.preparation}"]
+    return [read, f"prepare it for the encoder, to numbers [{C}, {H}, {W}]: {fitted.network.preparation}"]
 
 
 def _onnx(program: torch.export.ExportedProgram, fitted: Fitted, description: Mapping[str, Json]) -> Made:

@@ -16,6 +16,7 @@ from ..errors import UserError
 from ..estimator import FewShotClassifier, FewShotRegressor
 from ..evaluation.score import evaluating
 from ..methods.base import Method
+from .encoded import Network
 
 NOISE = 0.1  # of the full range, in the inputs on which a program is checked
 
@@ -34,6 +35,7 @@ class Fitted:
         temperature: what logits are divided by before the softmax.
         seen: inputs as people give them [S, ...]: uint8 pictures, or float32 rows.
         answer: from such inputs to logits (or values) and probabilities, as `kshot predict` computes them.
+        network: the frozen encoder, if the method learns from features; inputs are then pictures for it.
     """
 
     method: Method
@@ -46,6 +48,7 @@ class Fitted:
     temperature: float
     seen: Tensor
     answer: Callable[[Tensor], tuple[Tensor, Tensor | None]]
+    network: Network | None = None
 
     @classmethod
     def of(cls, fitted: FewShotClassifier | FewShotRegressor) -> Fitted:
@@ -58,18 +61,15 @@ class Fitted:
                 "a transductive classifier cannot be exported: its answer to a picture depends on the others of the "
                 "same call. Leave out transductive"
             )
-        if fitted.encoder_ is not None:
-            raise UserError(
-                f"a classifier with a frozen encoder ({fitted.encoder_.name}) cannot be exported: take a run, or a "
-                f"method on pixels"
-            )
+        if isinstance(fitted, FewShotClassifier) and fitted.encoder_ is not None:
+            return cls._on_features(fitted, Network.of(fitted.encoder_))
         support = fitted.support_.cpu()
         pictures = support.dtype == torch.uint8
         inverted = pictures and bool(fitted.inverted_)
         classes = tuple(map(str, getattr(fitted, "classes_", ())))
 
         def answer(x: Tensor) -> tuple[Tensor, Tensor | None]:
-            given: Any = x.numpy() if pictures or len(fitted.input_shape_) == 1 else x.flatten(1).numpy()
+            given: Any = x.numpy() if pictures else x.flatten(1).numpy()
             output = fitted._outputs(given)
             if isinstance(fitted, FewShotRegressor):
                 return output.double(), None
@@ -86,6 +86,33 @@ class Fitted:
             temperature=float(fitted.temperature_),
             seen=255 - support if inverted else support if pictures else support.float(),
             answer=answer,
+        )
+
+    @classmethod
+    def _on_features(cls, fitted: FewShotClassifier, network: Network) -> Fitted:
+        """Of a classifier that learned from the features of a frozen encoder."""
+        classes = tuple(map(str, fitted.classes_))
+        pictures = network.factor is not None
+
+        def answer(x: Tensor) -> tuple[Tensor, Tensor | None]:
+            with evaluating(fitted.method_):
+                features = network.features(x.float() / 255 if pictures else x)
+                logits = fitted.method_.predict(fitted.state_, features[None])[0, :, : len(classes)].double()
+            return logits, (logits / fitted.temperature_).softmax(-1)
+
+        noise = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (4, *network.shape)))
+        return cls(
+            method=fitted.method_,
+            state=fitted.state_,
+            classes=classes,
+            examples=tuple(int((fitted.targets_ == c).sum()) for c in fitted.classes_),
+            input_shape=network.shape,
+            pictures=pictures,
+            inverted=False,
+            temperature=float(fitted.temperature_),
+            seen=noise.to(torch.uint8) if pictures else (noise / 64 - 2).float(),
+            answer=answer,
+            network=network,
         )
 
     @classmethod

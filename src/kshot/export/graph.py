@@ -13,7 +13,7 @@ import copy
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 import torch
@@ -21,6 +21,7 @@ from torch import Tensor, fx, nn
 
 from ..errors import UserError
 from ..methods.base import Method
+from .encoded import Network
 from .fitted import Fitted
 
 TRACED = 3  # pictures in the batch that is traced: neither 0 nor 1, which programs may treat apart
@@ -48,18 +49,39 @@ class Program(nn.Module):
         self.regression = not fitted.classes
         self.top = {"uint8": 255.0, "float": 1.0}[pixels] if fitted.pictures else None
         self.inverted = fitted.inverted
+        self.network = None if fitted.network is None else frozen(fitted.network)
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
         """Logits and probabilities, both float32 [M, N]; the values alone for curves."""
         x = pixels.float()
         if self.top is not None:
             x = (self.top - x if self.inverted else x) / self.top
+        if self.network is not None:
+            x = self.network(x)
         state = self.rebuild(buffer for name, buffer in self.named_buffers() if name.startswith("state_"))
         output = self.method.predict(state, x[None])[0].float()
         if self.regression:
             return (output,)
         logits = output[:, : self.count]  # a head of fixed way may have outputs to spare
         return logits, (logits / self.temperature).softmax(-1)
+
+
+class Features(nn.Module):
+    """A frozen encoder: pixels in 0..1 (or prepared pictures) to features."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+        self.module = network.module
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] -> [B, D]."""
+        return self.network.features(x)
+
+
+def frozen(network: Network) -> Features:
+    """A copy of an encoder on the CPU, in single precision."""
+    return Features(replace(network, module=copy.deepcopy(network.module).cpu().float().eval()))
 
 
 def as_stored(tensor: Tensor) -> Tensor:
