@@ -170,7 +170,7 @@ class LSTMMetaLearner(GradientMethod):
         """f_t and i_t of every coordinate at each of `eval_steps` steps, by the parameter's name."""
         if self.update != "learned":
             return {}
-        theta, found = self.parameters_now(), {}
+        theta, found = self.parameters_now(), dict[str, Tensor]()
         names = {"forget": OF_THE_RULE + "f", "input": OF_THE_RULE + "i"}
         with torch.no_grad():
             states = self.states(xs, ys, way, self.eval_steps, list(names.values()))

@@ -79,7 +79,7 @@ def gather(subjects: Sequence[Subject], asked: Asked) -> Document:
                 break
             curves[name], trained = values, subject.name
         if trained and hasattr(subject.method, "inner_steps"):
-            marks[trained] = subject.method.inner_steps
+            marks[trained] = int(subject.method.inner_steps)  # type: ignore[arg-type]
     if not curves:
         raise LeftOut(unable)
     one = len(subjects) == 1

@@ -36,7 +36,8 @@ def save(folder: Path, name: str, document: Document) -> Path:
     path, other = (folder / f"{name}{suffix}" for suffix in (reversed(SUFFIXES) if arrays else SUFFIXES))
     if arrays:
         stream = io.BytesIO()
-        np.savez_compressed(stream, **{DOCUMENT: np.array(text)}, **arrays)
+        entries: dict[str, Any] = {DOCUMENT: np.array(text), **arrays}
+        np.savez_compressed(stream, **entries)
         write_whole(path, stream.getvalue())
     else:
         write_whole(path, text.encode())

@@ -106,12 +106,15 @@ def draw(document: Document) -> Figure:
 def _scatter(ax: Axes, places: np.ndarray, document: Document) -> None:
     labels, S = np.array(document["labels"]), document["examples"]
     answers = np.concatenate([labels[:S], document["answers"]])
+    example = np.arange(len(labels)) < S
     for n, name in enumerate(document["names"]):
-        queries = (labels == n) & (np.arange(len(labels)) >= S)
-        shape = dot(n)
-        small: Any = {"edgecolors": "white", "linewidths": 0.5, "zorder": 3, "label": f"{n + 1} {brief(name, 22)}"}
-        ax.scatter(*places[queries].T, s=30, **shape, **small)
-        examples = (labels == n) & (np.arange(len(labels)) < S)
-        ax.scatter(*places[examples].T, s=130, **shape, edgecolors=INK, linewidths=1.8, zorder=2)
-    wrong = places[labels != answers]
-    ax.scatter(*wrong.T, s=85, marker="o", facecolors="none", edgecolors=INK, linewidths=1.0, zorder=4)
+        mine, shape = labels == n, dot(n)
+        small = {"edgecolors": "white", "linewidths": 0.5, "zorder": 3, "label": f"{n + 1} {brief(name, 22)}"}
+        _points(ax, places[mine & ~example], s=30, **shape, **small)
+        _points(ax, places[mine & example], s=130, **shape, edgecolors=INK, linewidths=1.8, zorder=2)
+    _points(ax, places[labels != answers], s=85, facecolors="none", edgecolors=INK, linewidths=1.0, zorder=4)
+
+
+def _points(ax: Axes, places: np.ndarray, **look: Any) -> None:
+    """Points at places [P, 2]."""
+    ax.scatter(places[:, 0], places[:, 1], **look)

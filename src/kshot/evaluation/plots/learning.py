@@ -23,14 +23,14 @@ def read_curve(metrics: Path, measure: str, *, x: str = "step", scale: float = 1
 
     Validations have the half-width of their 95 % interval as spread.
     """
-    xs, ys, spread = [], [], []
+    xs, ys, spread = list[float](), list[float](), list[float]()
     for line in metrics.read_text(encoding="utf-8").splitlines() if metrics.is_file() else []:
         row = json.loads(line)
         if row.get(measure) is not None:
             xs.append(row[x] * scale)
             ys.append(row[measure])
-            spread.append(row.get("val_ci95") if measure.startswith("val_") else None)
-    return Curve(xs, ys, None if any(s is None for s in spread) else spread)
+            spread += [row["val_ci95"]] if measure.startswith("val_") and row.get("val_ci95") is not None else []
+    return Curve(xs, ys, spread if len(spread) == len(xs) else None)
 
 
 def gather(subjects: Sequence[Subject], asked: Asked) -> Document:
