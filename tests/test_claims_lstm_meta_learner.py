@@ -177,6 +177,23 @@ def test_the_rule_starts_as_the_paper_has_it() -> None:
     assert all(method.rule[n].abs().max() <= 0.01 for n in ("weight", "bias", "forget_weight", "input_weight"))
 
 
+def test_the_traced_gates_are_those_of_the_update() -> None:
+    """theta_t = f_t theta_{t-1} - i_t g_t, with g_t by backward."""
+    m, tasks = small_method("lstm-meta-learner", input_bias=-1.0), image_tasks()
+    gates = m.trace(tasks.xs, tasks.ys, WAY)
+    path = m.adapt_path(tasks.xs, tasks.ys, WAY, 2)
+    assert set(gates) == {f"{gate} {n}" for gate in ("forget", "input") for n in m.adapted}
+    for t in range(2):
+        for step in range(2):
+            theta = {n: p[t].detach().requires_grad_() for n, p in path[step].items()}
+            F.cross_entropy(m.forward_with(theta, tasks.xs[t]), tasks.ys[t]).backward()
+            for n in m.adapted:
+                f, i = (gates[f"{gate} {n}"][t, step].view(theta[n].shape) for gate in ("forget", "input"))
+                expected = (f * theta[n] - i * theta[n].grad).detach()
+                torch.testing.assert_close(path[step + 1][n][t], expected, rtol=1e-9, atol=1e-11)
+    assert small_method("lstm-meta-learner", update="sgd").trace(tasks.xs, tasks.ys, WAY) == {}, "no rule, no gates"
+
+
 def test_running_statistics_are_those_of_the_steps_on_the_support_set() -> None:
     """The first layer's, written out: mean_t = (1 - m) mean_{t-1} + m mean(support under theta_{t-1}), from zero."""
     method, tasks = small_method("lstm-meta-learner", norm_momentum=0.7, input_bias=0.0), image_tasks(2)

@@ -16,7 +16,7 @@ from kshot.methods import METHODS
 
 def test_help_names_every_command_in_the_order_of_use() -> None:
     text = fine("--help").stdout
-    names = ("run", "train", "evaluate", "predict", "compare", "calibrate", "fits", "list", "version")
+    names = ("run", "train", "evaluate", "predict", "compare", "calibrate", "plot", "list", "version")
     places = [text.index(f" {name} ") for name in names]
     assert places == sorted(places)
     assert fine().stdout.strip() == text.strip()
@@ -46,7 +46,7 @@ def test_list_as_json_names_every_method_with_its_options() -> None:
     listed = document("list", "methods")
     assert [row["name"] for row in listed] == list(METHODS)
     assert "inner_lr" in next(row for row in listed if row["name"] == "maml")["options"]
-    assert set(document("list")) == {"methods", "models", "data", "backbones", "recipes"}
+    assert set(document("list")) == {"methods", "models", "data", "backbones", "recipes", "figures"}
 
 
 def test_lists_are_readable_tables() -> None:

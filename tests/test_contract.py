@@ -155,6 +155,39 @@ def test_what_is_measured_beside_has_one_value_a_task_and_leaves_no_trace(name: 
     assert torch.equal(before, outputs(method, tasks))
 
 
+def test_features_and_similarities_leave_no_trace_and_no_query_sees_another(name: str) -> None:
+    method, tasks = trained(name), tasks_for(name, 15)
+    before = outputs(method, tasks)
+    with torch.no_grad():
+        state = method.adapt(tasks.xs, tasks.ys, WAY)
+        features, found = method.represent(state, tasks.xq), method.similarity(state, tasks.xs, tasks.xq)
+        one, alone = method.represent(state, tasks.xq[:, 1:2]), method.similarity(state, tasks.xs, tasks.xq[:, 1:2])
+    assert torch.equal(before, outputs(method, tasks))
+    assert (features is None) == (one is None)
+    if features is not None and one is not None:
+        assert features.shape[:2] == tasks.yq.shape
+        assert features.ndim == 3
+        torch.testing.assert_close(features[:, 1:2], one, rtol=1e-7, atol=1e-9)
+    assert found is not None, "all that learn classes can say how alike two pictures are"
+    assert alone is not None
+    assert found.values.shape == (*tasks.yq.shape, tasks.ys.shape[1])
+    assert torch.isfinite(found.values).all()
+    assert found.of
+    torch.testing.assert_close(found.values[:, 1:2], alone.values, rtol=1e-7, atol=1e-9)
+
+
+SYMMETRIC = [n for n in CLASSIFIERS if n not in ("relation", "matching-fce", "protonet-zero")]  # a query is no example
+
+
+@pytest.mark.parametrize("name", SYMMETRIC)
+def test_two_pictures_are_as_alike_in_either_order_and_none_is_more_like_one_than_itself(name: str) -> None:
+    method, tasks = trained(name), tasks_for(name, 16)
+    with torch.no_grad():
+        found = method.similarity(method.adapt(tasks.xs, tasks.ys, WAY), tasks.xs, tasks.xs)
+    torch.testing.assert_close(found.values, found.values.mT, rtol=1e-6, atol=1e-8)
+    assert (found.values.diagonal(0, 1, 2) >= found.values.amax(-1) - 1e-8).all()
+
+
 @pytest.mark.parametrize("name", TRAINED)
 def test_meta_step_fills_gradients(name: str) -> None:
     method = small_method(name).train()

@@ -9,8 +9,10 @@ from html.parser import HTMLParser
 import pytest
 import torch
 
-from kshot.evaluation.figures import COLOURS, INK, Curve, CurveFit, adaptation_curve, learning_curves, sine_fits
-from kshot.evaluation.report_page import Section, TaskPicture, figure, page, paragraphs, table, task
+from kshot.evaluation.figures import COLOURS, INK, Curve
+from kshot.evaluation.plots import adaptation, fits, learning
+from kshot.evaluation.plots.task import TaskPicture
+from kshot.evaluation.report_page import Section, figure, page, paragraphs, table, task
 from kshot.functional import random
 
 
@@ -59,11 +61,16 @@ class Outline(HTMLParser):
 
 def charts() -> dict[str, object]:
     x = torch.linspace(-1, 1, 9)
-    fit = CurveFit(x, x.sin(), torch.stack([x[::3], x[::3].sin()], -1), torch.stack([x, x.sin()]), (0, 1))
+    lines = {"0 steps": Curve(x, x), "1 step": Curve(x, x.sin())}
+    fit = fits.Fitted("a", x, x.sin(), torch.stack([x[::3], x[::3].sin()], -1), lines).as_dict()
+    curves = {"a": Curve([0, 1], [20, 80]), "b": Curve([0, 1], [20, 60])}
+    measured = adaptation.with_intervals({"a": numbers(4, 30), "b": numbers(4, 30) + 1})
     return {
-        "learning": learning_curves({"a": Curve([0, 1], [20, 80]), "b": Curve([0, 1], [20, 60])}, y="accuracy"),
-        "adaptation": adaptation_curve({"a": numbers(4, 30), "b": numbers(4, 30) + 1}),
-        "sine": sine_fits({"a": fit, "b": fit}),
+        "learning": learning.draw(
+            {"x": "step", "y": "accuracy", "curves": [learning.as_dict(n, c) for n, c in curves.items()]}
+        ),
+        "adaptation": adaptation.draw({"y": "accuracy (%)", "curves": measured}),
+        "sine": fits.draw({"panels": [fit, fit]}),
     }
 
 
@@ -80,13 +87,13 @@ def test_lines_differ_without_colour() -> None:
         len({(line.get_linestyle(), str(line.get_dashes() if hasattr(line, "get_dashes") else "")) for line in lines})
         == 2
     )
-    markers = [line.get_marker() for line in charts()["adaptation"].axes[0].lines]  # type: ignore[attr-defined]
-    assert len(set(markers)) == 2
+    named = [line for line in charts()["adaptation"].axes[0].lines if not line.get_label().startswith("_")]  # type: ignore[attr-defined]
+    assert len({line.get_marker() for line in named}) == 2
 
 
 def test_the_adaptation_curve_shows_means_and_intervals() -> None:
     values = numbers(4, 30)
-    axes = adaptation_curve({"a": values}).axes[0]
+    axes = adaptation.draw({"y": "accuracy (%)", "curves": adaptation.with_intervals({"a": values})}).axes[0]
     assert axes.lines[0].get_ydata() == pytest.approx(values.mean(1).tolist())
     assert len(axes.collections) == 1
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -144,16 +143,11 @@ def _numbers(text: str) -> tuple[float, ...]:
 
 def _write(folder: Path, found: Any, document: dict[str, Any]) -> None:
     from ..evaluation.anatomy_figure import anatomy_figure, markdown
-    from ..evaluation.figures import look
+    from ..evaluation.figures import write_figure
     from ..evaluation.files import write_whole
 
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / "gradients.json", (json.dumps(document, indent=2) + "\n").encode())
     write_whole(folder / "gradients.md", markdown(found).encode())
-    figure = anatomy_figure(found)
-    for kind, more in (("svg", {"metadata": {"Date": None}}), ("png", {"dpi": 150})):
-        stream = io.BytesIO()
-        with look():
-            figure.savefig(stream, format=kind, facecolor="white", **more)
-        write_whole(folder / f"gradients.{kind}", stream.getvalue())
+    write_figure(anatomy_figure(found), folder, "gradients")
     note(f"gradients.json, .md, .svg and .png are in {folder}")

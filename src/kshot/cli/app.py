@@ -11,9 +11,9 @@ from .calibrate import calibrate_command
 from .card import card_command
 from .evaluate import compare_command, evaluate_command
 from .export import export_command
-from .fits import fits_command
 from .group import RootGroup
 from .listing import list_command
+from .plot import plot_command
 from .predict import predict_command
 from .run import run_command
 from .train import TrainGroup
@@ -51,7 +51,7 @@ app.command("evaluate")(evaluate_command())
 app.command("predict")(predict_command())
 app.command("compare")(compare_command())
 app.command("calibrate")(calibrate_command())
-app.command("fits")(fits_command())
+app.command("plot")(plot_command())
 app.command("export")(export_command())
 app.command("card")(card_command())
 analyze = typer.Typer(help="What a method learns from: kshot analyze gradients RUN.", no_args_is_help=True)

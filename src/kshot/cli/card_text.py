@@ -119,7 +119,7 @@ def _use(facts: Facts) -> str:
     support = "examples" if facts.about.support == "examples" else "classes.csv"
     lines = ["RUN is this folder."]
     if facts.curves:
-        lines += ["    kshot fits RUN --out fits.svg", "    kshot evaluate RUN --split test"]
+        lines += ["    kshot plot RUN --only fits", "    kshot evaluate RUN --split test"]
         return "\n\n".join([lines[0], "\n".join(lines[1:])])
     commands = []
     if len(facts.input_shape) == 3:

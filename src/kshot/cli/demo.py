@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from ..data import load
 from ..data.curves import Sinusoid
 from ..data.images import Images
-from ..evaluation import evaluate, evaluating, mse, write_record
-from ..evaluation.measures import accuracy
+from ..evaluation import evaluate, write_record
 from ..methods import METHODS, build_method
 from ..tasks import TaskSource, make_source
 from ..training import RunConfig, load_run
@@ -130,26 +125,6 @@ def measure(out: Path, data: Images, minutes: float = MINUTES) -> list[dict[str,
                     )
                 records.append(json.loads(path.read_text(encoding="utf-8")))
     return records
-
-
-def by_step(method: Any, source: TaskSource, steps: int, tasks: Sequence[int], *, transductive: bool = False) -> Tensor:
-    """The measure of each task after 0, 1, ... inner steps: float64 [steps + 1, T].
-
-    Args:
-        method: one with `predict_steps` (MAML and its kin, pre-training).
-        source: of the tasks.
-        steps: the largest number of inner steps.
-        tasks: their indices.
-        transductive: whether the queries of a task are seen together.
-    """
-    measured = mse if source.spec.regression else accuracy
-    found = []
-    with evaluating(method):
-        for piece in torch.tensor(list(tasks)).split(25):
-            t = source.batch(piece.tolist())
-            output = method.predict_steps(t.xs, t.ys, t.xq, t.way, steps, transductive=transductive)
-            found.append(torch.stack([measured(o, t.yq) for o in output]))
-    return torch.cat(found, 1)
 
 
 def sine_tasks(query: int = 50) -> TaskSource:

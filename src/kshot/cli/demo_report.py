@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ..data.images import Images
-from ..evaluation.figures import Curve, CurveFit, adaptation_curve, learning_curves, sine_fits
-from ..evaluation.prediction import probabilities
+from ..evaluation import evaluating
+from ..evaluation.figures import Curve
+from ..evaluation.plots import Asked, Subject, adaptation, fits, learning
+from ..evaluation.plots.task import picture
 from ..evaluation.progress import bar
 from ..evaluation.report import versions
-from ..evaluation.report_page import Section, TaskPicture, figure, page, table, task
+from ..evaluation.report_page import Section, figure, page, table, task
 from ..functional.intervals import mean_interval
 from ..methods import METHODS
 from ..training import Run, load_run
-from .curves import curve
+from ..training.folder import RunFolder
 from .demo import (
     INNER_STEPS,
     MINUTES,
@@ -25,13 +28,11 @@ from .demo import (
     SINE_SHOT,
     SINE_STEPS,
     WAYS,
-    by_step,
     letter_tasks,
     scaled,
     sine_tasks,
 )
 
-PICTURE_FROM = 40  # the task that is shown is one of the first so many
 ADAPTATION_TASKS, SINE_TASKS = 100, 1000
 SINE_SHOWN = 3  # the curve that is shown
 
@@ -119,27 +120,14 @@ def results_section(records: Sequence[dict[str, Any]]) -> Section:
 
 def task_section(run: Run, data: Images) -> Section:
     """One test task as pictures: the first with a few mistakes."""
-    source = letter_tasks(data, 5)
-    best: TaskPicture | None = None
-    index = 0
-    for i in range(PICTURE_FROM):
-        t = source[i]
-        p = probabilities(run.method, t.xs[0], t.ys[0], t.xq[0])
-        names = [data.names[c].partition("/")[2].capitalize() for c in t.classes[0].tolist()]
-        drawn = TaskPicture(t.xs[0], t.ys[0], t.xq[0], t.yq[0], p, names)
-        if best is None or (best.mistakes == 0 and drawn.mistakes > 0):
-            best, index = drawn, i
-        if 2 <= drawn.mistakes <= 6:
-            best, index = drawn, i
-            break
-    assert best is not None
+    index, shown = picture(Subject("protonet", lambda _: run.method, letter_tasks(data, 5), query=QUERY), Asked())
     return Section(
         "A task",
         f"Five letters that the prototypical network has never seen, one example of each, and the "
-        f"{len(best.yq)} drawings it had to name (mistakes first; {best.mistakes} in all). Under each is the "
+        f"{len(shown.yq)} drawings it had to name (mistakes first; {shown.mistakes} in all). Under each is the "
         f"probability that the network gave its answer. This is test task {index}, chosen because it has mistakes to "
         f"show.",
-        task(best, per_class=QUERY),
+        task(replace(shown, names=[name.capitalize() for name in shown.names]), per_class=QUERY),
     )
 
 
@@ -147,13 +135,25 @@ def learning_section(runs: dict[str, Run]) -> Section:
     """Validation accuracy over the time of training."""
     curves = {}
     for name in ("protonet", "maml", "pretrained"):
-        curves[METHODS[name].about.title] = curve(runs[name].path, "val_accuracy", x="seconds", scale=1 / 60)
-    y = "accuracy on 5-way 1-shot validation tasks (%)"
+        metrics = RunFolder(runs[name].path).metrics
+        curves[METHODS[name].about.title] = learning.read_curve(metrics, "val_accuracy", x="seconds", scale=1 / 60)
+    drawn = learning.draw(
+        {
+            "x": "minutes of training",
+            "y": "accuracy on 5-way 1-shot validation tasks (%)",
+            "curves": [learning.as_dict(name, c) for name, c in curves.items()],
+        }
+    )
     return Section(
         "Learning to learn",
         "During training each model was tested again and again on tasks from further scripts. Such a curve rises "
         "although no letter of these scripts is ever trained: what improves is the way of learning.",
-        figure(learning_curves(curves, y=y), "learning", "Learning curves: " + _last(curves), "Queries one by one."),
+        figure(
+            drawn,
+            "learning",
+            "Learning curves: " + _last(curves),
+            "Queries one by one; bands are 95 % intervals of a validation.",
+        ),
     )
 
 
@@ -164,10 +164,11 @@ def _last(curves: dict[str, Curve]) -> str:
 def adaptation_section(runs: dict[str, Run], data: Images, count: int) -> Section:
     """Accuracy after 0, 1, 2, ... gradient steps on the support set, over `count` tasks."""
     source, tasks = letter_tasks(data, 5, query=2), range(count)
+    maml, pretrained, by_step = runs["maml"].method, runs["pretrained"].method, adaptation.by_step
     values = {
-        "MAML, queries seen together": by_step(runs["maml"].method, source, INNER_STEPS, tasks, transductive=True),
-        "MAML, one by one": by_step(runs["maml"].method, source, INNER_STEPS, tasks),
-        "pre-training, new last layer": by_step(runs["pretrained"].method, source, INNER_STEPS, tasks),
+        "MAML, queries seen together": by_step(maml, source, INNER_STEPS, tasks, transductive=True),
+        "MAML, one by one": by_step(maml, source, INNER_STEPS, tasks),
+        "pre-training, new last layer": by_step(pretrained, source, INNER_STEPS, tasks),
     }
     ends = ", ".join(
         f"{n} goes from {float(v[0].mean()):.1f} to {float(v[-1].mean()):.1f} %" for n, v in values.items()
@@ -177,7 +178,9 @@ def adaptation_section(runs: dict[str, Run], data: Images, count: int) -> Sectio
         "MAML learns a starting point from which few gradient steps on the examples are enough. Before the first step "
         "it can only guess: it does not know yet which letter has which label.",
         figure(
-            adaptation_curve(values, y="accuracy on 5-way 1-shot test tasks (%)"),
+            adaptation.draw(
+                {"y": "accuracy on 5-way 1-shot test tasks (%)", "curves": adaptation.with_intervals(values)}
+            ),
             "adaptation",
             f"Accuracy by gradient step: {ends}",
             f"Mean and 95 % interval over {count} test tasks. Equal scores for all labels count as wrong: the new last "
@@ -188,24 +191,23 @@ def adaptation_section(runs: dict[str, Run], data: Images, count: int) -> Sectio
 
 def sine_section(runs: dict[str, Run], count: int) -> Section:
     """Fits of one sine curve by step, and the mean squared error of `count` curves."""
-    source, t = sine_tasks(), sine_tasks(query=300)[SINE_SHOWN]
-    order = t.xq[0, :, 0].argsort()
-    x, y = t.xq[:, order], t.yq[0, order, 0]  # [1, P, 1], [P]
-    points = torch.stack([t.xs[0, :, 0], t.ys[0, :, 0]], -1)  # [S, 2]
-    fits, rows = {}, []
+    source, t = sine_tasks(), fits.sorted_queries(sine_tasks(query=300)[SINE_SHOWN])
+    panels, rows = [], []
     for name, title in (("sine-maml", "MAML"), ("sine-pretrained", "pre-training")):
-        method: Any = runs[name].method
-        with torch.no_grad():
-            lines = method.predict_steps(t.xs, t.ys, x, 0, max(SINE_STEPS))[list(SINE_STEPS), 0, :, 0]  # [k, P]
-        fits[title] = CurveFit(x[0, :, 0], y, points, lines, SINE_STEPS)
-        errors = by_step(method, source, max(SINE_STEPS), range(count))
+        method = runs[name].method
+        with evaluating(method):
+            lines = method.predict_steps(t.xs, t.ys, t.xq, 0, max(SINE_STEPS))  # [steps + 1, 1, P, 1]
+        assert lines is not None
+        drawn = {fits.named(k): Curve(t.xq[0, :, 0], lines[k, 0, :, 0]) for k in SINE_STEPS}
+        panels.append(fits.panel(title, t, 0, drawn).as_dict())
+        errors = adaptation.by_step(method, source, max(SINE_STEPS), range(count))
         rows.append([title, *["{:.2f} ± {:.2f}".format(*mean_interval(errors[k])) for k in SINE_STEPS]])
     return Section(
         "Sine curves by step",
         f"The same idea for regression: the task is to find a sine curve, of any amplitude and phase, from {SINE_SHOT} "
         f"points. A network that was trained on all curves at once has learned their mean, and a few steps do not "
         f"bring it to one of them. MAML's starting point is made for it.",
-        figure(sine_fits(fits), "sine", "Fits of one sine curve after 0, 1, 5 and 10 gradient steps")
+        figure(fits.draw({"panels": panels}), "sine", "Fits of one sine curve after 0, 1, 5 and 10 gradient steps")
         + table(
             ["mean squared error after", *[f"{k} step{'s' * (k != 1)}" for k in SINE_STEPS]],
             rows,

@@ -11,14 +11,14 @@ from ..errors import unknown
 from .console import emit, table
 from .docs import summary
 
-KINDS = ("methods", "models", "data", "backbones", "recipes")
+KINDS = ("methods", "models", "data", "backbones", "recipes", "figures")
 
 
 def list_command(
-    what: Annotated[str, typer.Argument(help="methods, models, data, backbones or recipes; by default all.")] = "",
+    what: Annotated[str, typer.Argument(help=f"{', '.join(KINDS[:-1])} or {KINDS[-1]}; by default all.")] = "",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Show the methods, built-in models, data sets, backbones and recipes that there are."""
+    """Show the methods, built-in models, data sets, backbones, recipes and figures that there are."""
     if what and what not in KINDS:
         raise unknown("list", what, KINDS)
     wanted = [what] if what else list(KINDS)
@@ -138,4 +138,18 @@ def _recipes() -> list[dict[str, object]]:
     return [{"name": r.name, "what it does": r.what, "command": r.command} for r in RECIPES]
 
 
-ROWS = {"methods": _methods, "models": _models, "data": _data, "backbones": _backbones, "recipes": _recipes}
+def _figures() -> list[dict[str, object]]:
+    from ..evaluation.plots import PLOTS
+
+    runs = {(True, True): "one or several", (True, False): "one", (False, True): "several"}
+    return [{"name": n, "what it shows": p.what, "runs": runs[p.alone, p.together]} for n, p in PLOTS.items()]
+
+
+ROWS = {
+    "methods": _methods,
+    "models": _models,
+    "data": _data,
+    "backbones": _backbones,
+    "recipes": _recipes,
+    "figures": _figures,
+}

@@ -179,9 +179,11 @@ def _check_backbone(name: str | None) -> None:
 
 
 def _train(name: str, own: Mapping[str, Flag], values: dict[str, Any]) -> None:
+    from ..evaluation.plots.make import make_learning
     from ..training import RunConfig, TensorBoard, start
+    from ..training.folder import RunFolder, read_config
     from .card import refresh_card
-    from .curves import draw_learning
+    from .plot import trained_in_words
 
     show_log()
     device = use_machine(values)
@@ -205,7 +207,8 @@ def _train(name: str, own: Mapping[str, Flag], values: dict[str, Any]) -> None:
     result = start(config, out, resume=values["resume"], overwrite=values["overwrite"], callbacks=callbacks)
     if int(os.environ.get("RANK", "0")):
         return  # under torchrun, process 0 speaks for all
-    draw_learning(out)
+    folder = RunFolder(out)
+    make_learning(out.resolve().name, folder.metrics, folder.figures, trained_in_words(read_config(folder.config)))
     refresh_card(out)
     if values["json"]:
         emit({**{k: v for k, v in vars(result).items() if k != "method"}, "out": str(out)})

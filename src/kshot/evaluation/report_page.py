@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 from torch import Tensor
 
-from .figures import COLOURS, INK, look
+from .figures import COLOURS, INK, rendered
+from .plots.task import TaskPicture, looked_at, mistakes_first
 from .report_style import STYLE
 
 if TYPE_CHECKING:
@@ -26,30 +28,6 @@ class Section:
     title: str
     text: str
     body: str = ""
-
-
-@dataclass(frozen=True)
-class TaskPicture:
-    """One task and what a method made of it.
-
-    Attributes:
-        xs, ys: support pictures uint8 [S, C, H, W] and labels [S].
-        xq, yq: queries uint8 [Q, C, H, W] and labels [Q].
-        probabilities: [Q, N].
-        names: what the labels stand for.
-    """
-
-    xs: Tensor
-    ys: Tensor
-    xq: Tensor
-    yq: Tensor
-    probabilities: Tensor
-    names: Sequence[str]
-
-    @property
-    def mistakes(self) -> int:
-        """How many queries got a wrong label."""
-        return int((self.probabilities.argmax(-1) != self.yq).sum())
 
 
 def page(title: str, lead: str, sections: Sequence[Section], foot: str) -> str:
@@ -95,12 +73,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], caption: str = 
 
 def figure(picture: Figure, name: str, alt: str, caption: str = "") -> str:
     """A matplotlib figure as inline SVG whose ink follows the page's text colour and whose lines follow its palette."""
-    import matplotlib
-
-    stream = io.StringIO()
-    with look(), matplotlib.rc_context({"svg.hashsalt": name}):
-        picture.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
-    drawn = stream.getvalue()
+    drawn = rendered(picture, "svg", name, background="none").decode()
     drawn = drawn[drawn.index("<svg") :].replace(INK, "currentColor")
     for i, colour in enumerate(COLOURS):
         drawn = drawn.replace(colour, f"var(--series-{i})")
@@ -122,14 +95,12 @@ def task(picture: TaskPicture, per_class: int = 5) -> str:
     predicted = picture.probabilities.argmax(-1)
     rows = []
     for n, name in enumerate(picture.names):
-        examples = "".join(tile(x, "example") for x in picture.xs[picture.ys == n])
-        mine = (picture.yq == n).nonzero().flatten().tolist()
-        mine = sorted(mine, key=lambda q: bool(predicted[q] == n))[:per_class]
+        examples = "".join(tile(x, "example", ink=picture.ink) for x in picture.xs[picture.ys == n])
         queries = ""
-        for q in mine:
+        for q in mistakes_first(picture.yq, predicted, n)[:per_class]:
             p, wrong = float(picture.probabilities[q].max()), int(predicted[q]) != n
             note = f"✗ taken for {int(predicted[q]) + 1}" if wrong else f"✓ {100 * p:.0f} %"
-            queries += tile(picture.xq[q], "wrong" if wrong else "right", note)
+            queries += tile(picture.xq[q], "wrong" if wrong else "right", note, ink=picture.ink)
         rows.append(
             f'<div class="row"><div class="known"><b>{n + 1}</b>{examples}<small>{html.escape(name)}</small></div>'
             f'<div class="queries" style="--columns:{per_class}">{queries}</div></div>'
@@ -140,13 +111,11 @@ def task(picture: TaskPicture, per_class: int = 5) -> str:
     return f'<div class="task">{head}\n' + "\n".join(rows) + "</div>"
 
 
-def tile(pixels: Tensor, kind: str, note: str = "") -> str:
-    """One picture uint8 [C, H, W] as inline PNG with a note; one channel is shown as dark ink on white."""
+def tile(pixels: Tensor, kind: str, note: str = "", *, ink: bool = True) -> str:
+    """One picture uint8 [C, H, W] as inline PNG with a note; the ink of drawings is shown dark on white."""
     from PIL import Image
 
-    x = pixels.cpu()
-    grey = x.shape[0] == 1
-    picture = Image.fromarray((255 - x[0]).numpy() if grey else x[:3].permute(1, 2, 0).contiguous().numpy())
+    picture = Image.fromarray(np.ascontiguousarray(looked_at(pixels.cpu().numpy(), ink)))
     stream = io.BytesIO()
     picture.save(stream, format="PNG", optimize=True)
     data = base64.b64encode(stream.getvalue()).decode()

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from ..errors import UserError
+from ..functional.distances import cosine
 from ..tasks import Tasks
 
 Fn = TypeVar("Fn", bound=Callable[..., Any])
@@ -51,6 +52,19 @@ class About:
     support: str = "examples"
     on_features: bool = False
     no_graph: str = ""
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """How alike a method finds every query and every support example.
+
+    Attributes:
+        values: [T, Q, S]; the larger, the more alike.
+        of: what the values are, in prose.
+    """
+
+    values: Tensor
+    of: str
 
 
 class Method(nn.Module):
@@ -92,6 +106,41 @@ class Method(nn.Module):
         """What an evaluation reports beside the source's measure: values [T] by name, NaN where a task has none.
 
         Accuracies are in percent. Called in evaluation mode without gradients; queries do not see each other.
+        """
+        return {}
+
+    # What a method may show of its inside; figures, the page and reports read it. None (or {}) where there is nothing.
+
+    def represent(self, state: Any, x: Tensor) -> Tensor | None:
+        """Features [T, P, D] of inputs x [T, P, ...], as it sees them after learning; no input sees another."""
+        return None
+
+    def similarity(self, state: Any, xs: Tensor, xq: Tensor) -> Similarity | None:
+        """How alike the queries xq [T, Q, ...] and the support inputs xs [T, S, ...] of `state` are to it.
+
+        It is what the method itself compares; where it compares nothing, the cosine of the features.
+        """
+        queries, support = self.represent(state, xq), self.represent(state, xs)
+        if queries is None or support is None:
+            return None
+        return Similarity(cosine(queries, support), "cosine of the features")
+
+    def predict_steps(
+        self, xs: Tensor, ys: Tensor, xq: Tensor, way: int, steps: int, *, transductive: bool = False
+    ) -> Tensor | None:
+        """Outputs [steps + 1, T, Q, N] after 0, 1, ... steps of learning, if it learns a task by steps."""
+        return None
+
+    def distribution(self, state: Any, xq: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Mean and standard deviation of the targets [T, Q, D], if it knows how sure it is (regression)."""
+        return None
+
+    def trace(self, xs: Tensor, ys: Tensor, way: int) -> dict[str, Tensor]:
+        """What happens inside while the support sets xs [T, S, ...], ys [T, S] are learned, by name.
+
+        "read", "written": weights of a memory's rows at every example, [T, S, heads, rows]; "usage" [T, S, rows].
+        "forget NAME", "input NAME": how much is kept of the parameter NAME at every step, and how far it follows its
+        gradient: [T, steps, P], one number for each of its coordinates.
         """
         return {}
 

@@ -107,6 +107,14 @@ class CAVIA(MAML):
 
     def forward_with(self, params: Params, x: Tensor) -> Tensor:
         """The network with the given parameters and context: [B, ...] -> [B, N]."""
+        return super().forward_with(self.in_context(params), x)
+
+    def features_with(self, params: Params, x: Tensor) -> Tensor:
+        """The backbone with the given parameters and context: [B, ...] -> [B, D]."""
+        return super().features_with(self.in_context(params), x)
+
+    def in_context(self, params: Params) -> Params:
+        """The parameters as the context changes them."""
         change = params["conditioning"] @ params["context"]
         weight, bias = f"{self.layer}.weight", f"{self.layer}.bias"
         if self.film:
@@ -114,7 +122,7 @@ class CAVIA(MAML):
             changed = {weight: params[weight] * (1 + scale), bias: params[bias] + shift}
         else:
             changed = {bias: params[bias] + change}
-        return super().forward_with(params | changed, x)
+        return params | changed
 
     def inner_loss(self, params: Params, x: Tensor, y: Tensor) -> Tensor:
         """The loss of the inner steps: the mean."""

@@ -123,6 +123,10 @@ class Embedding(MetricMethod):
             features = features - self.mean
         return F.normalize(features, dim=-1) if self.unit else features
 
+    def represent(self, state: Any, x: Tensor) -> Tensor:
+        """Features as a head sees them."""
+        return self.prepared(x)
+
     def adapt(self, xs: Tensor, ys: Tensor, way: int) -> Any:
         """The head fitted to the support set: a LinearHead."""
         z = self.prepared(xs)

@@ -207,17 +207,26 @@ class GradientMethod(Method):
         first, *states = self.over_tasks(one_task, x, y)
         return [start | s for s in (first, *states)]
 
-    def outputs(self, params: Params, xs: Tensor, xq: Tensor, *, transductive: bool) -> Tensor:
-        """Outputs [T, Q, N] of the queries with per-task parameters."""
+    def outputs(
+        self,
+        params: Params,
+        xs: Tensor,
+        xq: Tensor,
+        *,
+        transductive: bool,
+        forward: Callable[[Params, Tensor], Tensor] | None = None,
+    ) -> Tensor:
+        """Outputs [T, Q, N] of the queries with per-task parameters, or those of another `forward`."""
+        forward = forward or self.forward_with
         xs, xq = self.inputs(xs), self.inputs(xq)
         if transductive or not self.batch_normed:
-            return self.over_tasks(self.forward_with, params, xq)
+            return self.over_tasks(forward, params, xq)
 
         if torch.compiler.is_compiling():  # exported: for any number of queries, which vmap does not allow
             return self.over_tasks(self.beside_support, params, xs, xq)
 
         def one_query(p: Params, support: Tensor, query: Tensor) -> Tensor:
-            return self.forward_with(p, torch.cat([support, query[None]]))[-1]
+            return forward(p, torch.cat([support, query[None]]))[-1]
 
         at_once = max(1, PICTURES_AT_ONCE // (len(xs) * (xs.shape[1] + 1)))
 
@@ -237,6 +246,10 @@ class GradientMethod(Method):
     def predict(self, state: Adapted, xq: Tensor, *, transductive: bool = False) -> Tensor:
         """Outputs of the adapted network, [T, Q, N] (or [T, Q, D])."""
         return self.outputs(state.params, state.xs, xq, transductive=transductive)
+
+    def represent(self, state: Adapted, x: Tensor) -> Tensor:
+        """Features [T, P, D] of the adapted backbone, each input normalised with the support set beside it."""
+        return self.outputs(state.params, state.xs, x, transductive=False, forward=self.features_with)
 
     def predict_steps(
         self, xs: Tensor, ys: Tensor, xq: Tensor, way: int, steps: int, *, transductive: bool = False

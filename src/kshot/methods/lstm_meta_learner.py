@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
@@ -143,22 +144,41 @@ class LSTMMetaLearner(GradientMethod):
         """What the time of a step depends on."""
         return {**super().signature(), "update": self.update, "meta_units": self.meta_units}
 
-    def adapt_path(self, xs: Tensor, ys: Tensor, way: int, steps: int) -> list[Params]:
-        """The learner's parameters after 0, 1, ... steps on the support set; the state of the rule is not kept."""
+    def states(self, xs: Tensor, ys: Tensor, way: int, steps: int, kept: Sequence[str]) -> list[Params]:
+        """What of the inner loop's state is kept after 1, 2, ... steps on the support set, stacked over tasks."""
         x, y = self.check(xs, ys, way)
-        start = self.start(len(x))
         if not steps:
-            return [start]
+            return []
         theta, loop, gradient = self.parameters_now(), self.inner_loop(), gradient_for(self.chosen_engine())
 
         def one_task(x: Tensor, y: Tensor) -> list[Params]:
             state, found = loop.start(theta, x, y), []
             for i in range(steps):
                 state = loop.step(theta, state, i, gradient, x, y)
-                found.append({n: state[n] for n in self.adapted})
+                found.append({n: state[n] for n in kept})
             return found
 
-        return [start, *(start | s for s in self.over_tasks(one_task, x, y))]
+        states: list[Params] = self.over_tasks(one_task, x, y)
+        return states
+
+    def adapt_path(self, xs: Tensor, ys: Tensor, way: int, steps: int) -> list[Params]:
+        """The learner's parameters after 0, 1, ... steps on the support set; the state of the rule is not kept."""
+        start = self.start(len(xs))
+        return [start, *(start | s for s in self.states(xs, ys, way, steps, self.adapted))]
+
+    def trace(self, xs: Tensor, ys: Tensor, way: int) -> dict[str, Tensor]:
+        """f_t and i_t of every coordinate at each of `eval_steps` steps, by the parameter's name."""
+        if self.update != "learned":
+            return {}
+        theta, found = self.parameters_now(), dict[str, Tensor]()
+        names = {"forget": OF_THE_RULE + "f", "input": OF_THE_RULE + "i"}
+        with torch.no_grad():
+            states = self.states(xs, ys, way, self.eval_steps, list(names.values()))
+        sizes = [theta[n].numel() for n in self.adapted]
+        for gate, kept in names.items():
+            parts = torch.stack([s[kept] for s in states], 1).split(sizes, -1)  # [T, steps, P] each
+            found |= {f"{gate} {name}": part for name, part in zip(self.adapted, parts)}
+        return found
 
     @torch.no_grad()
     def statistics(self, path: list[Params], x: Tensor) -> Params:
@@ -205,6 +225,17 @@ class LSTMMetaLearner(GradientMethod):
             return functional_call(net, params | statistics, (x,))
 
         return over_tasks(one_task, (state.params, state.statistics, xq), self.in_one_thread())
+
+    def represent(self, state: Learned, x: Tensor) -> Tensor:  # type: ignore[override]
+        """Features [T, P, D] of the learner's backbone, normalised by the running averages."""
+        net = noting(self._noted[0], False).get_submodule("backbone")
+
+        def one_task(params: Params, statistics: Params, x: Tensor) -> Tensor:
+            prefix = "backbone."
+            own = {n.removeprefix(prefix): p for n, p in (params | statistics).items() if n.startswith(prefix)}
+            return functional_call(net, own, (x,))
+
+        return over_tasks(one_task, (state.params, state.statistics, self.inputs(x)), self.in_one_thread())
 
     def predict_steps(
         self, xs: Tensor, ys: Tensor, xq: Tensor, way: int, steps: int, *, transductive: bool = False

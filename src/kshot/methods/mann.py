@@ -53,15 +53,6 @@ class Written:
     sequence: Tensor
 
 
-@dataclass(frozen=True)
-class Trace:
-    """Where the heads read and wrote at every step: weights [T, S, heads, rows], usage [T, S, rows] after the step."""
-
-    read: Tensor
-    written: Tensor
-    usage: Tensor
-
-
 class Layers(nn.Module):
     """The linear maps, each with weights within 1/sqrt(fan-in) of its own, so that a label weighs as much as a picture.
 
@@ -268,14 +259,18 @@ class MANN(Method):
         by_instance = ((f"accuracy_instance_{i + 1}", 100 * v) for i, v in enumerate(right.unbind(1)))
         return {name: values for name, values in by_instance if not torch.isnan(values).all()}
 
-    def trace(self, xs: Tensor, ys: Tensor, way: int) -> Trace:
-        """Where the memory is read and written while the support sets xs [T, S, ...], ys [T, S] are played."""
+    def represent(self, state: Written, x: Tensor) -> Tensor:
+        """What the controller is given of the inputs."""
+        return self.features(x)
+
+    def trace(self, xs: Tensor, ys: Tensor, way: int) -> dict[str, Tensor]:
+        """Where the heads read and wrote at every example, and the usage of the rows after it."""
         if not self.sizes.heads:
-            raise UserError("this model was made without a memory: there is nothing to trace")
+            return {}
         with torch.no_grad():
             traced = Scan(partial(step, sizes=self.sizes, traced=True))
             _, ys_ = self.play(traced, xs, self.labels_of(self.codes(ys, way), ys))
-        return Trace(*(w.transpose(0, 1) for w in ys_[1:]))
+        return {name: w.transpose(0, 1) for name, w in zip(("read", "written", "usage"), ys_[1:])}
 
 
 def check_sizes(*, strength: float, decay: float, **counts: int) -> None:

@@ -9,14 +9,14 @@ A query attends to the support set and takes over its labels in proportion:
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from ..functional.distances import cosine, squared_euclidean
 from ..functional.prototypes import attention_log_probs
-from .base import About
+from .base import About, Similarity
 from .metric import Embedded, MetricMethod
 
 
@@ -47,14 +47,22 @@ class Matching(MetricMethod):
         learn_temperature: bool = True,
     ) -> None:
         super().__init__(backbone)
-        self.similarity = similarity
+        self.similar_by = similarity
         start = temperature or (10.0 if similarity == "cosine" else 1.0)
         self.log_temperature = nn.Parameter(torch.tensor(math.log(start)), requires_grad=learn_temperature)
 
+    def compare(self, support: Embedded, features: Tensor) -> Tensor:
+        """c(f(x), g(x_i)), [T, Q, S]."""
+        if self.similar_by == "cosine":
+            return cosine(features, support.features)
+        return -squared_euclidean(features, support.features)
+
     def score(self, support: Embedded, features: Tensor) -> Tensor:
         """log P(y | x, S)."""
-        if self.similarity == "cosine":
-            similarity = cosine(features, support.features)  # [T, Q, S]
-        else:
-            similarity = -squared_euclidean(features, support.features)
-        return attention_log_probs(self.log_temperature.exp() * similarity, support.ys, support.way)
+        alike = self.log_temperature.exp() * self.compare(support, features)
+        return attention_log_probs(alike, support.ys, support.way)
+
+    def similarity(self, state: Any, xs: Tensor, xq: Tensor) -> Similarity:
+        """c, by which a query attends to the support set."""
+        words = {"cosine": "cosine", "euclidean": "negative squared distance"}[self.similar_by]
+        return Similarity(self.compare(state, self.embed(xq)), f"{words} of the features")

@@ -63,10 +63,10 @@ class MatchingFCE(Matching):
             self.forwards, self.backwards = (linear(2 * D, 4 * D, seed + i) for i in (1, 2))
             self.reader = linear(3 * D, 4 * D, seed + 3)
 
-    def score(self, support: Embedded, features: Tensor) -> Tensor:
-        """log P(y | x, S) with the embeddings in context."""
+    def compare(self, support: Embedded, features: Tensor) -> Tensor:
+        """c of the embeddings in context, [T, Q, S]."""
         if self.reads:
             forwards, backwards, reader = ((m.weight, m.bias) for m in (self.forwards, self.backwards, self.reader))
             support = Embedded(support_context(support.features, forwards, backwards), support.ys, support.way)
             features = query_context(features, support.features, reader, self.reads)
-        return super().score(support, features)
+        return super().compare(support, features)

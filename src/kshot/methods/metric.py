@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -55,6 +56,10 @@ class MetricMethod(Method):
     def predict(self, state: Embedded, xq: Tensor, *, transductive: bool = False) -> Tensor:
         """Logits [T, Q, N] of the queries."""
         return self.score(state, self.embed(xq))
+
+    def represent(self, state: Any, x: Tensor) -> Tensor:
+        """f(x)."""
+        return self.embed(x)
 
     def meta_loss(self, tasks: Tasks) -> tuple[Tensor, dict[str, Tensor]]:
         """Cross-entropy of the queries, support and query encoded in one pass."""

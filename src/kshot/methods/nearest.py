@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from torch import Tensor
 from ..functional.distances import cosine, squared_euclidean
 from ..functional.hausdorff import ink_points, modified_hausdorff
 from ..functional.prototypes import nearest_scores
-from .base import About, Method, as_input
+from .base import About, Method, Similarity, as_input
 from .metric import Embedded
 
 
@@ -39,12 +39,21 @@ class Nearest(Method):
 
     def predict(self, state: Embedded, xq: Tensor, *, transductive: bool = False) -> Tensor:
         """The negative squared distance to the nearest example of each class (or the largest cosine): [T, Q, N]."""
+        return nearest_scores(self.compare(state, xq), state.ys, state.way)
+
+    def compare(self, state: Embedded, xq: Tensor) -> Tensor:
+        """Of every query and every example: [T, Q, S]."""
         query = as_input(xq).flatten(2)  # [T, Q, D]
-        if self.metric == "cosine":
-            similarity = cosine(query, state.features)
-        else:
-            similarity = -squared_euclidean(query, state.features)
-        return nearest_scores(similarity, state.ys, state.way)
+        return cosine(query, state.features) if self.metric == "cosine" else -squared_euclidean(query, state.features)
+
+    def represent(self, state: Any, x: Tensor) -> Tensor:
+        """The pixels."""
+        return as_input(x).flatten(2)
+
+    def similarity(self, state: Any, xs: Tensor, xq: Tensor) -> Similarity:
+        """By the metric that it classifies with."""
+        words = {"cosine": "cosine", "euclidean": "negative squared distance"}[self.metric]
+        return Similarity(self.compare(state, xq), f"{words} of the pixels")
 
 
 class Hausdorff(Method):
@@ -80,10 +89,17 @@ class Hausdorff(Method):
     ) -> Tensor:
         """The negative distance to the nearest drawing of each class, in pixels: [T, Q, N]."""
         support, ys, way = state
-        distance = torch.stack(
+        return nearest_scores(-self.distances(support, xq), ys, way)
+
+    def distances(self, support: list[list[Tensor]], xq: Tensor) -> Tensor:
+        """Of every query and every drawing, in pixels: [T, Q, S]."""
+        return torch.stack(
             [
                 torch.stack([torch.stack([modified_hausdorff(q, s) for s in ss]) for q in qs])
                 for qs, ss in zip(self.points(xq), support)
             ]
-        )  # [T, Q, S]
-        return nearest_scores(-distance, ys, way)
+        )
+
+    def similarity(self, state: Any, xs: Tensor, xq: Tensor) -> Similarity:
+        """The negative distance of the drawings."""
+        return Similarity(-self.distances(state[0], xq), "negative Hausdorff distance (pixels)")

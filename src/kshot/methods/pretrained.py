@@ -113,6 +113,15 @@ class Pretrained(Method):
         features = self.backbone(x.flatten(0, 1)).unflatten(0, x.shape[:2])  # [T, Q, D]
         return features @ params["head.weight"].transpose(-1, -2) + params["head.bias"][:, None]
 
+    def represent(self, state: Params, x: Tensor) -> Tensor:
+        """Features [T, P, D] of the encoder as it was fine-tuned."""
+
+        def features(params: Params, x: Tensor) -> Tensor:
+            body = {n.removeprefix("backbone."): p for n, p in params.items() if n.startswith("backbone.")}
+            return functional_call(self.backbone, body, (x,))
+
+        return torch.vmap(features)(state, self.inputs(x))
+
     def inputs(self, x: Tensor) -> Tensor:
         """Network inputs in the type of the parameters."""
         return as_input(x, self.head.weight.dtype)

@@ -9,14 +9,14 @@ A class is the mean of its embedded examples, and a query belongs to the nearest
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from ..functional.distances import cosine, squared_euclidean
 from ..functional.prototypes import class_means
-from .base import About
+from .base import About, Similarity
 from .metric import Embedded, MetricMethod
 
 SMALLEST = 1e-12  # squared distance below which two points are one
@@ -56,9 +56,18 @@ class ProtoNet(MetricMethod):
     def score(self, support: Embedded, features: Tensor) -> Tensor:
         """-scale * d(f(x), c_n), or scale * cos(f(x), c_n)."""
         prototypes = class_means(support.features, support.ys, support.way)  # [T, N, D]
+        return self.log_scale.exp() * self.near(features, prototypes)
+
+    def near(self, a: Tensor, b: Tensor) -> Tensor:
+        """-d(a, b) or cos(a, b) of a [T, Q, D] and b [T, N, D]: [T, Q, N]."""
         if self.distance == "cosine":
-            return self.log_scale.exp() * cosine(features, prototypes)
-        d = squared_euclidean(features, prototypes)
+            return cosine(a, b)
+        d = squared_euclidean(a, b)
         if self.distance == "unsquared":
             d = d.clamp(min=SMALLEST).sqrt()  # its gradient at zero has no direction, and is taken as zero
-        return -self.log_scale.exp() * d
+        return -d
+
+    def similarity(self, state: Any, xs: Tensor, xq: Tensor) -> Similarity:
+        """By the distance that it classifies with."""
+        words = {"euclidean": "negative squared distance", "unsquared": "negative distance", "cosine": "cosine"}
+        return Similarity(self.near(self.embed(xq), self.embed(xs)), f"{words[self.distance]} of the features")

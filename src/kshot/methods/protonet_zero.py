@@ -9,7 +9,7 @@ embeds it beside that of the pictures, and the result is the prototype, of unit 
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ from ..backbones import feature_size
 from ..backbones.init import linear
 from ..functional.distances import squared_euclidean
 from ..functional.prototypes import class_means
-from .base import About, Method, as_input
+from .base import About, Method, Similarity, as_input
 from .metric import Embedded, MetricMethod
 
 
@@ -65,5 +65,9 @@ class ProtoNetZero(MetricMethod):
     def score(self, support: Embedded, features: Tensor) -> Tensor:
         """-|f(x) - c_n|^2: [T, Q, N]."""
         return -squared_euclidean(features, support.features)
+
+    def similarity(self, state: Any, xs: Tensor, xq: Tensor) -> Similarity:
+        """A query and the prototype of a class; there are no support pictures."""
+        return Similarity(self.score(state, self.embed(xq)), "negative squared distance to the prototype")
 
     meta_loss = Method.meta_loss  # descriptions and pictures have networks of their own: nothing to encode in one pass

@@ -9,7 +9,7 @@ The comparison is learned too: a second network g looks at the maps of a class a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +20,7 @@ from ..backbones.init import initialise
 from ..backbones.norm import with_batch_statistics
 from ..functional.prototypes import class_means
 from ..tasks import Tasks
-from .base import About, as_input, query_measures
+from .base import About, Similarity, as_input, query_measures
 from .metric import Embedded, MetricMethod
 
 UNPADDED = 10  # maps of at least this side are convolved without padding (the paper's mini-ImageNet form)
@@ -147,6 +147,11 @@ class Relation(MetricMethod):
         classes = self.class_maps(Embedded(features[:, :S], state.ys, state.way))
         queries = features[:, S:].unflatten(-1, self.map_shape)
         return torch.vmap(lambda a, b: relation(a[None], b[None])[0])(classes, queries)
+
+    def similarity(self, state: Any, xs: Tensor, xq: Tensor) -> Similarity:
+        """r of a query and each support example alone."""
+        maps = [x.unflatten(-1, self.map_shape) for x in (state.features, self.embed(xq))]
+        return Similarity(self.relation(*maps).sigmoid(), "relation score of query and example")
 
     def meta_loss(self, tasks: Tasks) -> tuple[Tensor, dict[str, Tensor]]:
         """Squared error of the relation scores to 1 for the class of a query and 0 for the others."""

@@ -10,7 +10,7 @@ that is most probably of its class:
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +22,7 @@ from ..functional import random
 from ..functional.pairs import draw_pairs, mean_of
 from ..functional.prototypes import nearest_scores
 from ..tasks import Tasks
-from .base import About
+from .base import About, Similarity
 from .metric import Embedded, MetricMethod
 
 # Where alpha (its sum over the features, or the factor of the cosine) and beta start: equal features speak for one
@@ -78,6 +78,11 @@ class Siamese(MetricMethod):
         """The largest logit among the support pictures of each class; their softmax is the share of the odds."""
         logits = self.compare(features[:, :, None], support.features[:, None])  # [T, Q, S]
         return nearest_scores(logits, support.ys, support.way)
+
+    def similarity(self, state: Any, xs: Tensor, xq: Tensor) -> Similarity:
+        """p(a, b)."""
+        logits = self.compare(self.embed(xq)[:, :, None], state.features[:, None])  # [T, Q, S]
+        return Similarity(logits.sigmoid(), "probability of one class")
 
     def verify(self, tasks: Tasks, partners: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Logits of drawn pairs of one class and which of them exist, and of pairs of two: all [T, P, partners]."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import torch
 from torch import Tensor
 
 from ..data.resize import area_resize
 from ..errors import UserError
 from .batch import Tasks
-from .source import TaskSource, TaskSpec
+from .source import Count, TaskSource, TaskSpec
 
 COLOURS = {1: "grey", 3: "colour"}
 LUMA = (19595, 38470, 7471)  # of 65,536: ITU-R 601, rounded as Pillow does
@@ -34,6 +35,18 @@ class ConvertedTasks(TaskSource):
     def spec(self) -> TaskSpec:
         """That of the source, with the new shape."""
         return replace(self.source.spec, input_shape=self.shape)
+
+    def class_name(self, number: int) -> str:
+        """That of the source."""
+        return self.source.class_name(number)
+
+    def recounted(self, *, way: Count | None = None, shot: Count | None = None, query: int | None = None) -> TaskSource:
+        """The source with other counts, converted in the same way."""
+        return ConvertedTasks(self.source.recounted(way=way, shot=shot, query=query), self.shape)
+
+    def among(self, classes: Tensor) -> TaskSource:
+        """The source with these classes alone, converted in the same way."""
+        return ConvertedTasks(self.source.among(classes), self.shape)
 
     def __len__(self) -> int:
         return len(self.source)
@@ -71,6 +84,11 @@ def convert(x: Tensor, shape: tuple[int, ...]) -> Tensor:
     if (height, width) != (H, W):
         x = area_resize(x.flatten(0, -4), height, width).unflatten(0, x.shape[:-3])
     return x.expand(*x.shape[:-3], channels, height, width)
+
+
+def as_bytes(x: Tensor) -> Tensor:
+    """Pictures uint8, or float 0..1, as uint8."""
+    return x if x.dtype == torch.uint8 else (255 * x.clamp(0, 1)).round().to(torch.uint8)
 
 
 def grey(x: Tensor) -> Tensor:

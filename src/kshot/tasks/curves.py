@@ -38,6 +38,12 @@ class CurveTasks(TaskSource):
         """One real input, one real output."""
         return TaskSpec(input_shape=(1,), way=0, num_classes=0, output_dim=1)
 
+    def recounted(self, *, way: Count | None = None, shot: Count | None = None, query: int | None = None) -> TaskSource:
+        """The same curves with other numbers of points."""
+        counts = self.same_counts(0, shot, query)
+        del counts["way"]
+        return CurveTasks(self.curves, split=self.split, **counts)
+
     def draw(self, indices: Tensor, way: int, shot: int) -> Tasks:
         """The curves of the given indices; the points depend on the index alone, support first."""
         low, high = self.curves.x_range

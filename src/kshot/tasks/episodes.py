@@ -7,6 +7,9 @@ are made there too; only the number of their segments is read back.)
 
 from __future__ import annotations
 
+import copy
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -41,6 +44,19 @@ class EpisodeTasks(TaskSource):
         self.augment, self.within, self.balanced = augment, within, balanced
         kinds = {", tasks within one group": within, ", classes of examples at random": not balanced}
         self.kind = "".join(kind for kind, so in kinds.items() if so)
+        self.fixed: Tensor | None = None  # the classes of every task, if they are always the same
+
+    def among(self, classes: Tensor) -> TaskSource:
+        """Tasks whose classes are always these, int64 [N], in an order drawn for each task."""
+        twin = copy.copy(self)
+        twin.fixed = classes.cpu().sort().values
+        twin.way, twin._ways = len(classes), (len(classes), len(classes))
+        return twin
+
+    def same_counts(self, way: Count | None, shot: Count | None, query: int | None) -> dict[str, Any]:
+        """Also the same distortions and ways of drawing."""
+        kept = {"within": self.within, "augment": self.augment, "balanced": self.balanced}
+        return {**super().same_counts(way, shot, query), **kept}
 
     def pick_classes(self, indices: Tensor, way: int) -> Tensor:
         """int64 [T, way], different classes in random order."""
@@ -65,7 +81,10 @@ class EpisodeTasks(TaskSource):
 
     def draw(self, indices: Tensor, way: int, shot: int) -> Tasks:
         """The tasks of the given indices."""
-        classes = self.pick_classes(indices, way)
+        if self.fixed is None:
+            classes = self.pick_classes(indices, way)
+        else:
+            classes = self.fixed[random.permutation(random.keys(self.seed, indices, "classes"), way)]
         key = random.keys(self.seed, indices, "examples")
         episode = draw_episode(key, classes, self.examples(classes), self.bounds, shot, self.query, self.balanced)
         ys, xq = episode.ys, self.pictures(classes.gather(1, episode.yq), episode.query)
@@ -154,6 +173,14 @@ class ImageTasks(EpisodeTasks):
         attributes = () if self._shots[1] else self.images.attribute_names
         return TaskSpec(shape, self._ways[1], len(self.images.names), attributes=attributes)
 
+    def class_name(self, number: int) -> str:
+        """As the data name it."""
+        return self.images.names[number]
+
+    def recounted(self, *, way: Count | None = None, shot: Count | None = None, query: int | None = None) -> TaskSource:
+        """Tasks of the same pictures with other counts."""
+        return alike(ImageTasks(self.images, **self.same_counts(way, shot, query)), self)
+
     def pick_classes(self, indices: Tensor, way: int) -> Tensor:
         """Different classes of the data, or of one group."""
         key = random.keys(self.seed, indices, "classes")
@@ -226,6 +253,11 @@ class ScribbleTasks(EpisodeTasks):
         size = self.scribbles.size
         return TaskSpec(input_shape=(1, size, size), way=self._ways[1], num_classes=None)
 
+    def recounted(self, *, way: Count | None = None, shot: Count | None = None, query: int | None = None) -> TaskSource:
+        """Tasks of the same characters with other counts."""
+        counts = self.same_counts(way, shot, query)
+        return alike(ScribbleTasks(self.scribbles, split=self.split, device=self.device, **counts), self)
+
     def pick_classes(self, indices: Tensor, way: int) -> Tensor:
         """Different characters of the split, which owns 2^30 of them, or of one style group of it."""
         first = SPLITS.index(self.split) << 30
@@ -249,3 +281,9 @@ class ScribbleTasks(EpisodeTasks):
         """Drawings made on the device."""
         here = [t.to(self.device, non_blocking=True) for t in (classes, examples)]
         return self.scribbles.draw(here[0], here[1][..., None])[:, :, 0]
+
+
+def alike(source: EpisodeTasks, other: EpisodeTasks) -> TaskSource:
+    """The source with what was said of another one's data and, for tasks of as many classes, its choice of them."""
+    source.description = other.description
+    return source if other.fixed is None or source.way != other.way else source.among(other.fixed)

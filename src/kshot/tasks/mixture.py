@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..errors import UserError
 from .batch import Tasks
-from .source import ENDLESS, TaskSource, TaskSpec
+from .source import ENDLESS, Count, TaskSource, TaskSpec
 
 ENDLESS_CLASSES = 1 << 40  # more than any source has
 
@@ -42,6 +42,29 @@ class MixedTasks(TaskSource):
     def spec(self) -> TaskSpec:
         """That of the first, with the classes of all."""
         return replace(self.sources[0].spec, num_classes=self._classes)
+
+    def owner(self, number: int) -> int:
+        """The source that a class is of."""
+        return max(m for m, before in enumerate(self._before) if before <= number)
+
+    def class_name(self, number: int) -> str:
+        """That of its source."""
+        m = self.owner(number)
+        return self.sources[m].class_name(number - self._before[m])
+
+    def recounted(self, *, way: Count | None = None, shot: Count | None = None, query: int | None = None) -> TaskSource:
+        """All sources with other counts."""
+        twin = MixedTasks([source.recounted(way=way, shot=shot, query=query) for source in self.sources])
+        twin.description = self.description
+        return twin
+
+    def among(self, classes: Tensor) -> TaskSource:
+        """The tasks of these classes alone, which must be of one source; it has its own numbers for them."""
+        owners = {self.owner(int(c)) for c in classes}
+        if len(owners) > 1:
+            raise UserError(f"these classes are of {len(owners)} of the data sets that are mixed, and no task has both")
+        m = owners.pop()
+        return self.sources[m].among(classes - self._before[m])
 
     def __len__(self) -> int:
         return min(ENDLESS, len(self.sources) * min(len(source) for source in self.sources))

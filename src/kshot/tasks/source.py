@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -87,6 +88,18 @@ class TaskSource:
         """The tasks of int64 indices [T] for one way and shot."""
         raise NotImplementedError
 
+    def class_name(self, number: int) -> str:
+        """The name of a class by its number in `Tasks.classes`; "" where it has none."""
+        return ""
+
+    def recounted(self, *, way: Count | None = None, shot: Count | None = None, query: int | None = None) -> TaskSource:
+        """Tasks of the same data and seed with other counts."""
+        raise UserError(f"{self.name} are fixed tasks: their way, shot and queries cannot be changed")
+
+    def among(self, classes: Tensor) -> TaskSource:
+        """Tasks whose classes are always these, int64 [N], in an order drawn for each task."""
+        raise UserError(f"{self.name} has no classes to choose from")
+
     def __len__(self) -> int:
         return ENDLESS
 
@@ -94,6 +107,12 @@ class TaskSource:
     def ranged(self) -> bool:
         """Whether way or shot vary from block to block."""
         return self._ways[0] != self._ways[1] or self._shots[0] != self._shots[1]
+
+    def same_counts(self, way: Count | None, shot: Count | None, query: int | None) -> dict[str, Any]:
+        """The arguments of a source with other counts (None: as here), the same seed and block."""
+        counts = {"way": way, "shot": shot, "query": query}
+        chosen = {n: getattr(self, n) if count is None else count for n, count in counts.items()}
+        return {**chosen, "seed": self.seed, "block": self.block}
 
     def counts(self, index: int) -> tuple[int, int]:
         """(way, shot) of task `index`."""

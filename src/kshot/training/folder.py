@@ -12,6 +12,7 @@ import yaml
 
 from ..errors import UserError
 from ..evaluation.files import TEMPORARY, write_whole
+from ..evaluation.plots.make import forget
 from .settings import FREE
 
 CONFIG, WEIGHTS, LAST, METRICS, STATE, CALIBRATION = (
@@ -23,6 +24,7 @@ CONFIG, WEIGHTS, LAST, METRICS, STATE, CALIBRATION = (
     "calibration.json",
 )
 CARD, EVALUATIONS, EVENTS = "README.md", "evaluations", "tensorboard"  # made of the run, not needed by it
+FIGURES = "figures"
 LOCK = ".lock"
 
 
@@ -35,6 +37,7 @@ class RunFolder:
         self.metrics, self.state = path / METRICS, path / STATE / "checkpoint.safetensors"
         self.calibration = path / CALIBRATION
         self.card, self.evaluations, self.events = path / CARD, path / EVALUATIONS, path / EVENTS
+        self.figures = path / FIGURES
 
     def holds_results(self) -> bool:
         """Whether anything of a run lies here."""
@@ -53,6 +56,7 @@ class RunFolder:
         """Remove the run, and nothing else; the state first, so that no other run can ever go on from it."""
         if self.state.parent.exists():
             shutil.rmtree(self.state.parent)
+        forget(self.figures)
         for name in (CALIBRATION, WEIGHTS, LAST, METRICS, CONFIG):
             (self.path / name).unlink(missing_ok=True)
         self.clear_events()

@@ -1,0 +1,354 @@
+"""The numbers behind the figures, each beside a small oracle."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from kshot.errors import UserError
+from kshot.evaluation import compare, evaluate, evaluating, predictions
+from kshot.evaluation.plots import (
+    Asked,
+    LeftOut,
+    Subject,
+    adaptation,
+    confusion,
+    embedding,
+    fits,
+    gates,
+    learning,
+    memory,
+    side_by_side,
+    similarity,
+    task,
+    way_shot,
+)
+from kshot.tasks import make_source
+from kshot.tasks.mixture import MixedTasks
+from plot_support import CLASSES, EACH, curve_subject, fresh, noisy_images, picture_source, subject
+from support import WAY
+
+FEW = Asked(episodes=6)
+
+
+# confusion
+
+
+def test_confusion_counts_add_up_and_are_those_of_a_plain_loop() -> None:
+    one = subject("protonet")
+    found = confusion.gather([one], FEW)
+    counts = torch.tensor(found["counts"])
+    N, Q = len(found["names"]), one.source.query
+    assert N == CLASSES, "a method for any way is asked about as many classes as the data have, up to ten"
+    assert counts.sum(1).tolist() == [FEW.episodes * Q] * N
+    wide = one.source.recounted(way=N)
+    classes = wide.among(wide.batch([0]).classes[0]).batch([0]).classes[0].tolist()
+    by_hand = torch.zeros(N, N, dtype=torch.int64)
+    for i in range(FEW.episodes):
+        t = wide.among(torch.tensor(classes)).batch([i])
+        with evaluating(one.method):
+            answers = predictions(one.method, t).argmax(-1)[0]
+        for true, said in zip(t.yq[0].tolist(), answers.tolist()):
+            by_hand[classes.index(int(t.classes[0, true])), classes.index(int(t.classes[0, said]))] += 1
+    assert torch.equal(counts, by_hand)
+
+
+def test_confusion_of_a_fixed_head_keeps_its_way_and_agrees_with_the_accuracy() -> None:
+    one = subject("maml")
+    found = confusion.gather([one], FEW)
+    counts = torch.tensor(found["counts"]).double()
+    classes = one.source.batch([0]).classes[0]
+    report = evaluate(one.method, one.source.among(classes), episodes=FEW.episodes)
+    assert counts.shape == (WAY, WAY)
+    assert 100 * float(counts.trace() / counts.sum()) == pytest.approx(report.value)
+
+
+def test_classes_that_stay_the_same_change_place_and_examples() -> None:
+    source = picture_source()
+    classes = torch.tensor([5, 0, 7])
+    t = source.among(classes).batch(range(30))
+    assert all(sorted(row) == [0, 5, 7] for row in t.classes.tolist())
+    assert len({tuple(row) for row in t.classes.tolist()}) == 6, "every order comes"
+    assert len({x.numpy().tobytes() for x in t.xs}) == 30
+    again = source.among(classes).recounted(shot=1).batch([3])
+    assert sorted(again.classes[0].tolist()) == [0, 5, 7]
+    assert again.xs.shape[1] == 3
+
+
+def test_mixed_data_name_their_classes_and_stay_with_one_of_them() -> None:
+    mixed = MixedTasks([picture_source(), picture_source(seed=5)])
+    second = mixed.batch([1])
+    assert [mixed.class_name(c) for c in second.classes[0].tolist()] == [
+        mixed.sources[1].class_name(c) for c in mixed.sources[1].batch([0]).classes[0].tolist()
+    ]
+    alone = mixed.among(second.classes[0])
+    assert sorted(alone.batch([4]).classes[0].tolist()) == sorted((second.classes[0] - CLASSES).tolist())
+    assert mixed.recounted(shot=1, query=3).batch([0, 1]).xq.shape[:2] == (2, 9)
+    with pytest.raises(UserError, match="no task has both"):
+        mixed.among(torch.tensor([0, CLASSES]))
+
+
+# similarity and embedding
+
+
+@pytest.mark.parametrize("distance", ["euclidean", "cosine"])
+def test_similarity_is_what_the_method_compares_sorted_by_class(distance: str) -> None:
+    one = subject("protonet", distance=distance)
+    found = similarity.gather([one], FEW)
+    _, t, _ = one.shown_task(FEW)
+    values = np.array(found["values"])
+    assert values.shape == (WAY * 4, WAY * 2)
+    assert found["query_labels"] == sorted(t.yq[0].tolist())
+    assert found["example_labels"] == sorted(t.ys[0].tolist())
+    f, g = (one.method.embed(x)[0].detach() for x in (t.xq, t.xs))  # type: ignore[operator]
+    q, s = int(t.yq[0].argsort(stable=True)[0]), int(t.ys[0].argsort(stable=True)[-1])
+    apart = -float((f[q] - g[s]).square().sum())
+    alike = float(torch.nn.functional.cosine_similarity(f[q], g[s], 0))
+    assert values[0, -1] == pytest.approx(alike if distance == "cosine" else apart, abs=1e-4)
+    assert ("cosine" in found["of"]) == (distance == "cosine")
+
+
+def test_the_plane_of_principal_components_holds_the_largest_variances() -> None:
+    z = np.random.default_rng(0).normal(size=(40, 6)) * np.array([5, 3, 1, 1, 1, 0.5])
+    plane, percent = embedding.principal_components(z)
+    values = np.sort(np.linalg.eigvalsh(np.cov(z.T)))[::-1]
+    assert plane.var(0, ddof=1) == pytest.approx(values[:2])
+    assert percent == pytest.approx(100 * values[:2] / values.sum(), abs=0.06)
+
+
+def test_tsne_keeps_neighbours_together_and_is_the_same_each_time() -> None:
+    rng = np.random.default_rng(1)
+    z = np.concatenate([rng.normal(size=(15, 5)) + 20 * c for c in range(3)])
+    plane, perplexity = embedding.neighbours(z)
+    again, _ = embedding.neighbours(z)
+    assert np.array_equal(plane, again)
+    assert perplexity == pytest.approx(44 / 3, abs=0.1)
+    nearest = np.linalg.norm(plane[:, None] - plane[None], axis=-1) + 1e9 * np.eye(45)
+    assert (nearest.argmin(1) // 15 == np.arange(45) // 15).all()
+
+
+def test_an_embedding_has_examples_then_queries() -> None:
+    one = subject("protonet")
+    found = embedding.gather([one], FEW)
+    _, t, p = one.shown_task(FEW)
+    assert found["examples"] == WAY * 2
+    assert found["labels"] == [*t.ys[0].tolist(), *t.yq[0].tolist()]
+    assert found["answers"] == p.argmax(-1).tolist()
+    assert len(found["pca"]) == len(found["tsne"]) == WAY * 6
+
+
+# the task that is shown
+
+
+@pytest.mark.parametrize("spread", [0.5, 2.0, 2.5])
+def test_the_task_is_the_first_with_some_mistakes_or_the_one_that_was_named(spread: float) -> None:
+    one = subject("nearest", make_source(noisy_images(spread), way=WAY, shot=2, query=4))
+    index, t, p = one.shown_task(Asked())
+    wrong = []
+    for tasks in map(one.source.batch, ([i] for i in range(40))):
+        wrong.append(int((predictions(one.method, tasks).argmax(-1) != tasks.yq).sum()))
+    some, any_ = ([i for i in range(40) if low <= wrong[i] <= high] for low, high in ((2, 6), (1, 12)))
+    assert index == [*some, *any_, 0][0]
+    assert torch.equal(t.xs, one.source.batch([index]).xs)
+    assert p.sum(-1).tolist() == pytest.approx([1.0] * (WAY * 4), abs=1e-5)
+    assert one.shown_task(Asked(task=11))[0] == 11
+
+
+def test_probabilities_are_calibrated() -> None:
+    cold, warm = subject("protonet"), subject("protonet")
+    warm.temperature = 50.0
+    a, b = (s.shown_task(Asked(task=0))[2] for s in (cold, warm))
+    assert torch.equal(a.argmax(-1), b.argmax(-1))
+    assert float(b.amax(-1).mean()) < float(a.amax(-1).mean())
+
+
+def test_a_task_has_mistakes_first() -> None:
+    labels, predicted = torch.tensor([0, 1, 0, 0]), torch.tensor([0, 1, 1, 0])
+    assert task.mistakes_first(labels, predicted, 0) == [2, 0, 3]
+    found = task.gather([subject("protonet")], Asked(task=4))
+    assert found["names"] == task.picture(subject("protonet"), Asked(task=4))[1].names
+    assert all(name.startswith("letter") for name in found["names"]), "the part of the name that tells them apart"
+
+
+# adaptation
+
+
+@pytest.mark.parametrize("name", ["maml", "pretrained", "reptile", "lstm-meta-learner"])
+def test_adaptation_at_step_k_is_an_evaluation_with_k_steps(name: str) -> None:
+    one = subject(name)
+    found = {c["name"]: c for c in adaptation.gather([one], Asked(episodes=4, steps=3))["curves"]}
+    for k in (1, 3):
+        method = fresh(name, one.source, eval_steps=k)
+        for label, together in (("queries one by one", False), ("queries together", True)):
+            if together and not method.about.transductive:
+                assert label not in found
+                continue
+            report = evaluate(method, one.source, episodes=4, transductive=together)
+            curve = found[label] if method.about.transductive else found[name]
+            assert curve["y"][k] == pytest.approx(report.value, abs=1e-6)
+            assert curve["spread"][k] == pytest.approx(report.ci95, abs=1e-6)
+
+
+def test_methods_without_steps_are_left_out() -> None:
+    with pytest.raises(LeftOut, match="prototypical network does not learn a task by steps"):
+        adaptation.gather([subject("protonet")], FEW)
+    both = adaptation.gather([subject("protonet"), subject("pretrained")], Asked(episodes=2, steps=1))
+    assert [c["name"] for c in both["curves"]] == ["pretrained"]
+
+
+# way and shot, and methods side by side
+
+
+def test_every_cell_of_way_and_shot_is_an_evaluation() -> None:
+    one = subject("protonet")
+    found = way_shot.gather([one], Asked(episodes=5))
+    assert {(c["way"], c["shot"]) for c in found["cells"]} == {(5, s) for s in (1, 2, 3, 5)}, (
+        f"{CLASSES} classes of {EACH} pictures give no more"
+    )
+    cell = next(c for c in found["cells"] if c["shot"] == 3)
+    report = evaluate(one.method, one.source.recounted(way=5, shot=3), episodes=5)
+    assert (cell["value"], cell["ci95"]) == (pytest.approx(report.value), pytest.approx(report.ci95))
+    fixed = way_shot.gather([subject("maml")], Asked(episodes=2, shots=(1,)))
+    assert [c["way"] for c in fixed["cells"]] == [WAY]
+    with pytest.raises(UserError, match="too few for 9-way tasks"):
+        way_shot.gather([one], Asked(episodes=2, ways=(9,), shots=(1,)))
+
+
+def test_errors_of_curves_fall_with_their_points() -> None:
+    found = way_shot.gather([curve_subject("maml", eval_steps=1)], Asked(episodes=3, shots=(1, 5)))
+    assert [(c["way"], c["shot"]) for c in found["cells"]] == [(0, 1), (0, 5)]
+
+
+def test_side_by_side_is_the_paired_comparison() -> None:
+    a, b = subject("protonet"), subject("nearest")
+    found = side_by_side.gather([a, b], FEW)
+    expected = compare({"protonet": a.method, "nearest": b.method}, a.source, episodes=FEW.episodes).as_dict()
+    assert found["differences"] == expected["differences"]
+    assert [r["accuracy"] for r in found["reports"]] == [r["accuracy"] for r in expected["reports"]]  # type: ignore[index,call-overload,union-attr]
+
+
+# curves
+
+
+def test_a_fit_is_the_prediction_after_its_steps() -> None:
+    one = curve_subject("maml", eval_steps=4)
+    found = fits.gather([one], Asked(curves=2))["panels"]
+    assert len(found) == 2
+    t = fits.sorted_queries(one.source.recounted(query=fits.POINTS).batch([0, 1]))
+    for i, shown in enumerate(found):
+        assert shown["x"] == sorted(shown["x"])
+        lines = {f["name"]: f["y"] for f in shown["fits"]}
+        assert list(lines) == ["0 steps", "1 step", "5 steps", "10 steps"]
+        after = fresh("maml", one.source, eval_steps=5)
+        with evaluating(after):
+            y = predictions(after, t)[i, :, 0]
+        assert lines["5 steps"] == pytest.approx(y.tolist(), abs=1e-5)
+        assert shown["points"] == torch.stack([t.xs[i, :, 0], t.ys[i, :, 0]], -1).tolist()
+
+
+def test_methods_together_have_their_own_names_and_bands() -> None:
+    found = fits.gather([curve_subject("cnp", hidden=8), curve_subject("maml")], Asked(curves=1))["panels"][0]
+    process, maml = found["fits"]
+    assert (process["name"], maml["name"]) == ("cnp", "maml")
+    assert min(process["spread"]) >= 2 * 0.1, "two standard deviations, each at least a tenth"
+    assert maml["spread"] is None
+
+
+# traces
+
+
+def test_memory_weights_are_shares_and_rows_come_in_the_order_of_use() -> None:
+    one = subject("mann")
+    found = memory.gather([one], Asked(task=2))
+    t = one.source.batch([2])
+    assert found["labels"] == t.ys[0].tolist()
+    assert found["read"].shape == found["written"].shape == (WAY * 2, 2, 8)
+    assert found["read"].astype(float).sum(-1) == pytest.approx(np.ones((WAY * 2, 2)), abs=1e-2)
+    written, read = np.zeros((4, 2, 6)), np.zeros((4, 2, 6))
+    written[1, 0, 3], written[2, 1, 3], written[0, 0, 1], read[2, 1, 3], written[3, 0, 4] = 0.3, 0.9, 1, 1, 0.05
+    read[3, 0, 0] = 0.5
+    assert memory.used_rows(written, read).tolist() == [0, 1, 3], "row 0 is read alone; rows 2, 4 and 5 hardly at all"
+
+
+def test_a_memory_that_works_reads_the_rows_of_the_same_class() -> None:
+    """Row t is written at step t, when the label of example t - 1 comes."""
+    labels = [0, 1, 0, 1, 1, 0]
+    S = len(labels)
+    written = np.eye(S)[:, None]
+    when, of = memory.classes_of_rows(written, labels)
+    assert when.tolist() == list(range(S))
+    assert of.tolist() == [-1, 0, 1, 0, 1, 1]
+    perfect = np.zeros((S, 1, S))
+    for t, rows in enumerate([[0], [0], [1], [2], [4], [1]]):  # of its class, once there is one
+        perfect[t, 0, rows] = 1
+    assert memory.share_of_own_class(written, perfect, labels)[0] == 1
+    alike = np.zeros((S, 1, S))
+    for t in range(S):
+        alike[t, 0, : t + 1] = 1 / (t + 1)
+    share, expected = memory.share_of_own_class(written, alike, labels)
+    assert share == pytest.approx(expected)
+    assert expected == pytest.approx(np.mean([1 / 3, 1 / 4, 2 / 5, 2 / 6]))
+    assert np.isnan(memory.share_of_own_class(written[:1, :, :1], perfect[:1, :, :1], [0])[0]), "nothing is known yet"
+
+
+def test_gates_start_where_the_paper_starts_them() -> None:
+    found = gates.gather([subject("lstm-meta-learner")], Asked(episodes=2))
+    for gate, bias in (("forget", 4.5), ("input", -4.5)):
+        low, middle, high = (np.array(q) for q in found[gate]["all"])
+        assert (low <= middle).all()
+        assert (middle <= high).all()
+        assert len(middle) == 2, "one for each step"
+        logits = np.log(middle / (1 - middle))
+        assert logits == pytest.approx([bias] * 2, abs=0.6), "within half a unit, and the weights are small"
+        assert 1 <= len(found[gate]["layers"]) <= gates.LAYERS
+
+
+@pytest.mark.parametrize(
+    ("plot", "name", "reason"),
+    [
+        (memory, "protonet", "neither reads nor writes a memory"),
+        (gates, "maml", "learns no gates"),
+        (fits, "protonet", "classes, not curves"),
+        (embedding, "hausdorff", "no features"),
+    ],
+)
+def test_what_makes_no_sense_is_left_out_with_the_reason(plot: object, name: str, reason: str) -> None:
+    with pytest.raises(LeftOut, match=reason):
+        plot.gather([subject(name)], FEW)  # type: ignore[attr-defined]
+
+
+def test_figures_of_classes_are_left_out_for_curves() -> None:
+    for plot in (task, confusion, similarity, embedding):
+        with pytest.raises(LeftOut, match="curves, not classes"):
+            plot.gather([curve_subject("maml")], FEW)
+
+
+# learning curves
+
+
+def test_learning_curves_come_from_the_metrics(tmp_path: Path) -> None:
+    rows = [
+        {"step": 10, "loss": 2.0, "accuracy": 30.0, "seconds": 6.0},
+        {"step": 10, "val_accuracy": 25.0, "val_ci95": 4.0, "seconds": 9.0},
+        {"step": 20, "loss": None, "accuracy": None, "seconds": 12.0},
+        {"step": 20, "val_accuracy": 45.0, "val_ci95": 3.0, "seconds": 15.0},
+    ]
+    path = tmp_path / "metrics.jsonl"
+    path.write_text("\n".join(json.dumps(row) for row in rows) + "\n")
+    one = learning.of_metrics({"a": path})
+    assert one["curves"] == [
+        {"name": "training tasks", "x": [10.0], "y": [30.0], "spread": None},
+        {"name": "validation tasks", "x": [10.0, 20.0], "y": [25.0, 45.0], "spread": [4.0, 3.0]},
+    ]
+    two = learning.of_metrics({"a": path, "b": path})
+    assert two["x"] == "minutes of training"
+    assert [c["name"] for c in two["curves"]] == ["a", "b"]
+    assert two["curves"][0]["x"] == pytest.approx([0.15, 0.25])
+    with pytest.raises(LeftOut, match="nothing was logged"):
+        learning.of_metrics({"a": tmp_path / "none.jsonl"})
+    with pytest.raises(LeftOut, match="nothing was logged"):
+        learning.gather([Subject("nearest", lambda s: fresh("nearest", s), picture_source())], FEW)
