@@ -56,6 +56,7 @@ def _serve(values: dict[str, Any]) -> None:
 
     device = use_machine(values)
     library = Library([*(values["runs"] or []), *BUILTIN, *PLAIN], device)
+    library.warm_up()
     found = listen(values["host"], values["port"])
     opened, hosts = is_open(found), values["allow_host"] or []
     if opened:

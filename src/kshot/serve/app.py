@@ -102,7 +102,7 @@ def _add_api(app: FastAPI, library: Library, datasets: Datasets) -> None:
         served = library.find(request.model, curves=False)
         with gate:
             began = time.perf_counter()
-            found = classifiers.label(served, classifiers.question(served, request))
+            found = classifiers.label(served, classifiers.question(served, request), request.decide)
             return Predictions(model=served.name, predictions=found, milliseconds=_since(began))
 
     @app.post("/api/inside", summary="How a model sees a task: similarities, and all pictures in the plane")

@@ -6,6 +6,7 @@ import hashlib
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -15,11 +16,11 @@ from ..data.pictures import ink_high
 from ..errors import UserError
 from ..estimator import FewShotClassifier
 from . import limits
-from .decided import decide
+from .decided import Decider
 from .gate import Memory
 from .library import Served
 from .pictures import Pictures
-from .schemas import Labelled, LabelledClass, TaskRequest
+from .schemas import Decided, Labelled, LabelledClass, TaskRequest
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Question:
         """Pictures as the model sees them: ink is high."""
         return 255 - x if self.inverted else x
 
-    @property
+    @cached_property
     def digest(self) -> bytes:
         """What the classifier depends on."""
         told = f"{self.inverted} {tuple(self.xs.shape)} {self.names}".encode()
@@ -55,6 +56,7 @@ class Classifiers:
 
     def __init__(self) -> None:
         self.pictures = Pictures()
+        self.decider = Decider()
         self._kept: Memory[FewShotClassifier] = Memory(limits.CLASSIFIERS_KEPT)
 
     def question(self, served: Served, request: TaskRequest) -> Question:
@@ -89,13 +91,15 @@ class Classifiers:
 
         return self._kept.get((served.name, question.digest), fit)
 
-    def label(self, served: Served, question: Question) -> list[Labelled]:
-        """What the model says of every query."""
+    def label(self, served: Served, question: Question, decide: bool = True) -> list[Labelled]:
+        """What the model says of every query, and which example decided if that is asked."""
         fitted = self.fitted(served, question)
         p = fitted.predict_proba(question.xq.numpy())  # [Q, N]
         labels = [str(c) for c in fitted.classes_]
         best = p.argmax(-1)
-        decided = decide(served, fitted, question, torch.from_numpy(best))
+        decided: list[Decided | None] = [None] * len(p)
+        if decide:
+            decided = self.decider.decide(served, fitted, question, torch.from_numpy(best))
         return [
             Labelled(
                 label=labels[b],

@@ -107,9 +107,20 @@ def _on_paper(x: Tensor) -> Tensor:
 
 
 def _names(data: Images | Scribbles, classes: list[int]) -> list[str]:
-    """A name of its own for each class, short enough."""
+    """A name of its own for each class, short enough to be read above a box."""
     if isinstance(data, Images):
-        named = [data.names[c][-limits.NAME + 4 :] for c in classes]
+        named = [_short(data.names[c], data.groups[c])[: limits.NAME - 4] for c in classes]
     else:
-        named = [f"character {c % 100_000}" for c in classes]
+        named = [f"character {i}" for i in range(1, len(classes) + 1)]
     return [name if named.count(name) == 1 else f"{name} {i}" for i, name in enumerate(named, 1)]
+
+
+def _short(name: str, group: str) -> str:
+    """ "Greek/character01" as "Greek 01", and "Lao/LAO LETTER KO" as "Lao ko"."""
+    own = name.rpartition("/")[2]
+    if own.startswith("character"):
+        return f"{group} {own.removeprefix('character')}"
+    if own.isupper() and group:
+        unsaid = {*group.upper().split(), "LETTER"}
+        return f"{group} {' '.join(w for w in own.split() if w not in unsaid).lower()}"
+    return own

@@ -16,54 +16,69 @@ from ..estimator import FewShotClassifier
 from ..evaluation.score import evaluating
 from ..methods import Method, Nearest
 from ..methods.metric import Embedded, MetricMethod
+from . import limits
+from .gate import Memory
 from .schemas import Decided
 
 if TYPE_CHECKING:
     from .classify import Question
     from .library import Served
 
-AGAIN = 400  # examples that are learned anew, at most: more would take longer than a tenth of a second
+AGAIN = 400  # examples that are learned anew, at most: it would take seconds
 
 
-def decide(served: Served, fitted: FewShotClassifier, question: Question, best: Tensor) -> list[Decided | None]:
-    """For every query, which example decided for its class best [Q] (numbers of `fitted.classes_`)."""
-    found: list[Decided | None] = [None] * len(best)
-    for n in best.unique().tolist():
-        label = str(fitted.classes_[n])
-        members = [s for s, name in enumerate(question.names) if name == label]
-        queries = (best == n).nonzero()[:, 0].tolist()
-        if len(members) == 1:
-            p = None
-        else:
-            logits = _without(served, fitted, members, question.seen(question.xq[queries]))
-            if logits is None:
-                continue
-            logits = logits[..., : len(fitted.classes_)].double() / served.temperature
-            p = logits.softmax(-1)[..., n]  # [K, q]
-        for column, q in enumerate(queries):
-            i = 0 if p is None else int(p[:, column].argmin())
-            without = None if p is None else float(p[i, column])
-            found[q] = Decided(label=label, example=question.examples[members[i]], without=without)
-    return found
+class Decider:
+    """Finds out which example decided; what was learned without an example is remembered, as the query changes."""
 
+    def __init__(self) -> None:
+        self._kept: Memory[Any] = Memory(limits.WITHOUT_KEPT)
 
-def _without(served: Served, fitted: FewShotClassifier, members: list[int], xq: Tensor) -> Tensor | None:
-    """Logits [K, q, N] of the queries xq [q, ...] without each of K members; None where that would take too long."""
-    method, state, S, K = fitted.method_, fitted.state_, len(fitted.support_), len(members)
-    kept = torch.tensor([[s for s in range(S) if s != m] for m in members], device=served.device)  # [K, S - 1]
-    xq = xq.to(served.device)
-    with evaluating(method):
-        if _apart(method, state):
-            fewer = replace(state, features=state.features[0][kept], ys=state.ys[0][kept])  # [K, S - 1, D]
-            if isinstance(method, MetricMethod):
-                return method.score(fewer, method.embed(xq[None]).expand(K, -1, -1)).cpu()
-            return method.predict(fewer, xq.expand(K, *xq.shape)).cpu()
-        if K * (S - 1) > AGAIN:
-            return None
-        names = list(map(str, fitted.classes_))
-        ys = torch.tensor([names.index(str(t)) for t in fitted.targets_], device=served.device)
-        again = method.adapt(fitted.support_[kept], ys[kept], served.way or len(names))
-        return method.predict(again, xq.expand(K, *xq.shape)).cpu()
+    def decide(
+        self, served: Served, fitted: FewShotClassifier, question: Question, best: Tensor
+    ) -> list[Decided | None]:
+        """For every query, which example decided for its class best [Q] (numbers of `fitted.classes_`)."""
+        found: list[Decided | None] = [None] * len(best)
+        for n in best.unique().tolist():
+            label = str(fitted.classes_[n])
+            members = [s for s, name in enumerate(question.names) if name == label]
+            queries = (best == n).nonzero()[:, 0].tolist()
+            if len(members) == 1:
+                p = None
+            else:
+                logits = self._without(served, fitted, question, members, queries)
+                if logits is None:
+                    continue
+                logits = logits[..., : len(fitted.classes_)].double() / served.temperature
+                p = logits.softmax(-1)[..., n]  # [K, q]
+            for column, q in enumerate(queries):
+                i = 0 if p is None else int(p[:, column].argmin())
+                without = None if p is None else float(p[i, column])
+                found[q] = Decided(label=label, example=question.examples[members[i]], without=without)
+        return found
+
+    def _without(
+        self, served: Served, fitted: FewShotClassifier, question: Question, members: list[int], queries: list[int]
+    ) -> Tensor | None:
+        """Logits [K, q, N] of q queries without each of K members; None where that would take too long."""
+        method, state, S, K = fitted.method_, fitted.state_, len(fitted.support_), len(members)
+        kept = torch.tensor([[s for s in range(S) if s != m] for m in members], device=served.device)  # [K, S - 1]
+        xq = question.seen(question.xq[queries]).to(served.device)
+        with evaluating(method):
+            if _apart(method, state):
+                fewer = replace(state, features=state.features[0][kept], ys=state.ys[0][kept])  # [K, S - 1, D]
+                if isinstance(method, MetricMethod):
+                    return method.score(fewer, method.embed(xq[None]).expand(K, -1, -1)).cpu()
+                return method.predict(fewer, xq.expand(K, *xq.shape)).cpu()
+            if K * (S - 1) > AGAIN:
+                return None
+            names = list(map(str, fitted.classes_))
+            ys = torch.tensor([names.index(str(t)) for t in fitted.targets_], device=served.device)
+
+            def again() -> Any:
+                return method.adapt(fitted.support_[kept], ys[kept], served.way or len(names))
+
+            learned = self._kept.get((served.name, question.digest, members[0]), again)
+            return method.predict(learned, xq.expand(K, *xq.shape)).cpu()
 
 
 def _apart(method: Method, state: Any) -> bool:

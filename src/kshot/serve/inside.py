@@ -18,6 +18,8 @@ from .library import Served
 from .pictures import png
 from .schemas import Inside, Point
 
+AT_ONCE = 1000  # pictures: bounds the memory
+
 
 def look_inside(classifiers: Classifiers, served: Served, question: Question) -> Inside:
     """What the page draws of a task, except the time it took."""
@@ -71,8 +73,8 @@ def _adapted(method: GradientMethod, state: Adapted, xs: Tensor, xq: Tensor) -> 
     def one(query: Tensor) -> Tensor:
         return method.features_with(params, torch.cat([support, query[None]]))[-1].flatten()
 
-    fs = method.features_with(params, support).flatten(1)
-    return fs, torch.stack([one(q) for q in queries])
+    at_once = max(1, AT_ONCE // (len(xs) + 1))
+    return method.features_with(params, support).flatten(1), torch.vmap(one, chunk_size=at_once)(queries)
 
 
 def principal_plane(x: Tensor) -> tuple[Tensor, list[float]]:

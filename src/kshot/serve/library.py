@@ -6,11 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import torch
+
 from ..cli.learners import Learner, find_learner
 from ..data import Invert
 from ..errors import UserError, unknown
 from ..estimator import FewShotClassifier
+from ..evaluation.score import evaluating
 from ..methods import Method
+from ..methods.gradient import GradientMethod
 from ..tasks import TaskSpec
 from .schemas import AboutModel
 
@@ -100,6 +104,15 @@ class Library:
             raise UserError(f"the model {name} learns {kind}, not {wanted}: {others}")
         return self.models[name]
 
+    def warm_up(self) -> None:
+        """Let every model learn and predict once: what torch does at first use then keeps no visitor waiting."""
+        for served in self.models.values():
+            way = min(5, served.way or 5)
+            x = torch.zeros(1, way, *served.shape)
+            y = x[..., :1] if served.curves else torch.arange(way)[None]
+            with evaluating(served.method):
+                served.method.predict(served.method.adapt(x, y, 0 if served.curves else served.way or way), x)
+
     @cached_property
     def shapes(self) -> list[tuple[int, ...]]:
         """The different shapes of pictures that the models take."""
@@ -109,6 +122,8 @@ class Library:
 def _served(name: str, learner: Learner, free: tuple[int, ...], device: str) -> Served:
     shape = learner.input_shape or free
     method = learner.build(TaskSpec(free, way=2, num_classes=None)).to(device).eval()
+    if isinstance(method, GradientMethod):
+        method.engine = "loop"  # the fastest for the one task of a request
     if method.about.support != "examples":
         raise UserError(
             f"{name} learns a class from its description, and the page shows pictures: leave it out, and use "

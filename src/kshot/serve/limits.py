@@ -21,4 +21,5 @@ WAIT_SECONDS = 10.0  # how long one of them waits
 CONNECTIONS = 128
 PICTURES_KEPT = 512  # decoded pictures that are remembered
 CLASSIFIERS_KEPT = 16  # adapted classifiers that are remembered
+WITHOUT_KEPT = 16  # what was learned with one example left out: of so many classes
 DATASETS_KEPT = 3

@@ -55,6 +55,11 @@ class TaskRequest(Strict):
         description="Whether dark ink on light paper becomes light ink, as in training; auto decides for all pictures "
         "at once, as `kshot predict` does.",
     )
+    decide: bool = Field(
+        default=True,
+        description="Find out which example decided. For methods that learn by gradient steps this takes several times "
+        "as long as the labels.",
+    )
 
 
 class Decided(BaseModel):
@@ -73,7 +78,9 @@ class Labelled(BaseModel):
     label: str = Field(description="The most probable class.")
     probability: float = Field(description="Its probability.")
     probabilities: dict[str, float] = Field(description="The probability of every class, by name.")
-    decided: Decided | None = Field(description="Which example decided; null where finding out would take too long.")
+    decided: Decided | None = Field(
+        description="Which example decided; null where that was not asked, or would take too long."
+    )
 
 
 class Predictions(BaseModel):

@@ -39,17 +39,18 @@ export class Answer {
     this.says = text;
   }
 
-  show({ label, probability, probabilities, decided }, milliseconds) {
+  show({ label, probability, probabilities, decided }, milliseconds, { asked, quick }) {
     const rows = task.classes.map((c) => c.name.trim()).map((name) => [name, probabilities[name] ?? null]);
     this.#draw(rows, label);
-    this.time.textContent = `${milliseconds < 10 ? milliseconds.toFixed(1) : Math.round(milliseconds)} ms`;
+    if (quick) this.time.textContent = `${milliseconds < 10 ? milliseconds.toFixed(1) : Math.round(milliseconds)} ms`;
     const verdict = task.query.label === null ? "" : task.query.label === label ? " That is right." : ` It is ${task.query.label}.`;
-    put(this.reason, ...this.#reason(label, decided), verdict && h("strong", {}, verdict));
+    const [picture, why] = asked ? this.#reason(label, decided) : [null, ""];
+    put(this.reason, picture, h("span", {}, why, verdict && h("strong", {}, verdict)));
     this.says = `${label}, ${percent(probability)}.${verdict}`;
   }
 
   #reason(label, decided) {
-    if (!decided) return [`${label}. Too many examples to find out which decided.`];
+    if (!decided) return [null, `${label}. Too many examples to find out which decided.`];
     const owner = task.classes.find((c) => c.name.trim() === label);
     const drawing = owner?.examples.filter((d) => !d.empty)[decided.example];
     const picture = drawing && h("img", { src: drawing.thumbnail, alt: "", class: "mini" });
@@ -65,7 +66,10 @@ export class Answer {
       put(this.bars, [...this.rows.values()].map((r) => r.element));
     }
     for (const [name, p] of rows) {
-      const { element, bar, value } = this.rows.get(name);
+      const { element, picture, bar, value } = this.rows.get(name);
+      const first = task.classes.find((c) => c.name.trim() === name)?.examples.find((d) => !d.empty);
+      picture.hidden = !first;
+      if (first && picture.getAttribute("src") !== first.thumbnail) picture.src = first.thumbnail;
       element.classList.toggle("best", name === best);
       bar.style.setProperty("width", `${100 * (p ?? 0)}%`);
       value.textContent = p === null ? "–" : percent(p);
@@ -75,9 +79,10 @@ export class Answer {
 
 function row(name) {
   const bar = h("span", { class: "bar" }), value = h("span", { class: "value" });
-  const element = h("li", {}, h("span", { class: "name", title: name }, short(name)),
+  const picture = h("img", { class: "mini", alt: "" });
+  const element = h("li", {}, h("span", { class: "name", title: name }, picture, h("span", {}, short(name))),
     h("span", { class: "track", "aria-hidden": "true" }, bar), value);
-  return { element, bar, value };
+  return { element, picture, bar, value };
 }
 
 /** The end of a long name such as "Armenian/ARMENIAN SMALL LETTER AYB". */

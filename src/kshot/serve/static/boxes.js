@@ -1,6 +1,6 @@
 // The boxes of the classes: a card for each class, a pad for each of its examples.
 
-import { $, h, put } from "./dom.js";
+import { $, h, icon, put } from "./dom.js";
 import { Pad } from "./pad.js";
 import { task } from "./task.js";
 
@@ -29,7 +29,8 @@ export class Boxes {
     for (const [drawing, { element, mark }] of this.#pads) {
       const by = decided.get(drawing);
       element.classList.toggle("decided", Boolean(by));
-      mark.textContent = by ? `decided${by === true ? "" : ` ${by}`}` : "";
+      mark.textContent = !by ? "" : by === true ? "decided" : `◆ ${by}`;
+      mark.title = !by || by === true ? "" : `decided for model ${by}`;
     }
   }
 
@@ -62,7 +63,7 @@ export class Boxes {
         this.say(`Class ${owner.name} removed`);
         $(".class-name", this.place)?.focus();
       },
-    }, "×");
+    }, icon("remove"));
     const files = h("input", {
       type: "file", accept: "image/*", multiple: true, class: "hidden", tabindex: -1, "aria-hidden": "true",
       onchange: (e) => {
@@ -83,7 +84,10 @@ export class Boxes {
             this.say(`Example ${owner.examples.length} of ${owner.name} added`);
           },
         }, "+ Example"),
-        h("button", { type: "button", class: "quiet", onclick: () => files.click() }, "Upload"), files));
+        h("button", {
+          type: "button", class: "icon", "aria-label": `Upload pictures of ${owner.name}`, title: "Upload pictures",
+          onclick: () => files.click(),
+        }, icon("upload")), files));
     card.addEventListener("dragover", (e) => e.preventDefault());
     card.addEventListener("drop", (e) => {
       e.preventDefault();
@@ -102,15 +106,15 @@ export class Boxes {
       pad = new Pad(drawing, name, { changed: () => task.tell("examples"), say: this.say });
       mark = h("span", { class: "mark" });
     }
-    const tool = (act, sign, label) => h("button", {
+    const tool = (act, label) => h("button", {
       type: "button", class: "icon", "aria-label": `${label} ${name}`, title: label, onclick: () => pad.act(act),
-    }, sign);
+    }, icon(act));
     const gone = owner.examples.length > 1 && h("button", {
       type: "button", class: "icon", "aria-label": `Remove ${name}`, title: "Remove this example",
       onclick: () => task.removeExample(owner, drawing),
-    }, "×");
+    }, icon("remove"));
     const element = h("div", { class: "box" }, pad.canvas, mark,
-      h("div", { class: "tools" }, tool("undo", "↶", "Undo"), tool("erase", "⌫", "Erase"), gone));
+      h("div", { class: "tools" }, tool("undo", "Undo"), tool("erase", "Erase"), gone));
     this.#pads.set(drawing, { pad, element, mark });
     return element;
   }

@@ -24,6 +24,18 @@ function fill(element, attributes, children) {
   return element;
 }
 
+const ICONS = {
+  undo: "M8 4 4 8l4 4M4 8h10a6 6 0 0 1 0 12h-4",
+  erase: "m7 20-3-3a2 2 0 0 1 0-2.8l8.2-8.2a2 2 0 0 1 2.8 0l4 4a2 2 0 0 1 0 2.8L12 20M7 20h13M8.5 9.7l6.8 6.8",
+  upload: "M12 16V4M7 9l5-5 5 5M4 16v4h16v-4",
+  remove: "M6 6l12 12M18 6 6 18",
+};
+
+/** A small drawing for a button, which has its name in words. */
+export function icon(name) {
+  return s("svg", { class: "glyph", viewBox: "0 0 24 24", "aria-hidden": "true" }, s("path", { d: ICONS[name] }));
+}
+
 export const $ = (selector, root = document) => root.querySelector(selector);
 
 /** Put these children in the place of those that are there. */
@@ -33,9 +45,8 @@ export function put(element, ...children) {
 
 /** 0.973 -> "97 %"; what is nearly 0 or 1 is not called 0 or 1. */
 export function percent(p) {
-  if (p > 0 && p < 0.005) return "< 1 %";
-  if (p < 1 && p >= 0.995) return "> 99 %";
-  return `${Math.round(100 * p)} %`;
+  const text = p > 0 && p < 0.005 ? "< 1" : p < 1 && p >= 0.995 ? "> 99" : String(Math.round(100 * p));
+  return `${text} %`.replaceAll(" ", "\u00a0");
 }
 
 /** A text for screen readers, once nothing more has happened for a moment. */

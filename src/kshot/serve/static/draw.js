@@ -3,12 +3,13 @@
 import { Answer } from "./answer.js";
 import { ask, Failure, Latest } from "./api.js";
 import { Boxes } from "./boxes.js";
-import { $, announcer, h, options, put } from "./dom.js";
+import { $, announcer, h, icon, options, put } from "./dom.js";
 import { Drawing } from "./drawing.js";
 import { Pad } from "./pad.js";
 import { task } from "./task.js";
 
-const BOTH = "none";
+const NONE = "none";
+const REST = 250; // milliseconds without a stroke, after which the pen rests
 
 export class Draw {
   constructor(about, say) {
@@ -16,6 +17,8 @@ export class Draw {
     this.say = say;
     this.models = about.models.filter((m) => m.kind === "pictures");
     this.latest = [new Latest(), new Latest()];
+    this.scoring = new Latest();
+    this.resting = 0;
     this.answers = [new Answer(1), new Answer(2)];
     this.decided = [null, null];
     this.announce = announcer($("#live"));
@@ -35,8 +38,9 @@ export class Draw {
     this.first = $("#model");
     this.second = $("#beside");
     options(this.first, names);
-    options(this.second, [[BOTH, "nothing"], ...names]);
-    for (const select of [this.first, this.second]) select.addEventListener("change", () => this.refresh());
+    options(this.second, [[NONE, "nothing"], ...names]);
+    for (const select of [this.first, this.second]) select.addEventListener("change", () => this.#changed("model"));
+    for (const act of ["undo", "erase", "upload"]) $(`#${act}`).prepend(icon(act));
     $("#undo").addEventListener("click", () => this.pad.act("undo"));
     $("#erase").addEventListener("click", () => this.pad.act("erase"));
     $("#restart").addEventListener("click", () => {
@@ -46,10 +50,10 @@ export class Draw {
     $("#centred").addEventListener("change", (e) => {
       task.centred = e.target.checked;
       [task.query, ...task.classes.flatMap((c) => c.examples)].forEach((d) => d.touch());
-      this.refresh();
+      this.#changed("examples");
     });
     const files = $("#query-files");
-    $("#query-upload").addEventListener("click", () => files.click());
+    $("#upload").addEventListener("click", () => files.click());
     files.addEventListener("change", () => {
       this.upload([...files.files], null);
       files.value = "";
@@ -67,7 +71,6 @@ export class Draw {
     if (task.chosen >= 0) {
       task.chosen = -1;
       task.query.label = null;
-      this.#strip();
     }
     task.tell("query");
   }
@@ -75,6 +78,8 @@ export class Draw {
   #changed(what) {
     if (what === "query" || what === "classes") this.pad.update();
     if (what === "classes" || what === "queries") this.#strip();
+    else this.#press();
+    if (what !== "query") this.scoring.run(() => this.score());
     this.refresh();
   }
 
@@ -83,38 +88,45 @@ export class Draw {
     const chosen = this.chosen;
     put($("#answers"), chosen.map((_, i) => this.answers[i].element));
     $("#answers").classList.toggle("two", chosen.length > 1);
-    put(this.hint, task.hint, task.hint ? " " : "", task.hint && !task.query.empty ? "" : task.leftOut);
+    put(this.hint, task.hint || task.leftOut);
     this.hint.classList.toggle("calm", !task.hint);
-    this.decided = [null, null];
     if (task.hint && this.#announced !== task.hint) this.announce((this.#announced = task.hint));
     if (!task.hint) this.#announced = "";
     chosen.forEach((model, i) => {
       this.answers[i].name(model, chosen.length > 1);
       if (task.hint) {
         this.answers[i].wait();
+        this.decided = [null, null];
         this.boxes.mark(new Map());
       }
-      this.latest[i].run(() => this.#ask(model, i));
+      this.latest[i].run(() => this.#ask(model, i, this.#single));
     });
+    clearTimeout(this.resting);
+    if (!task.hint && !this.#single) this.resting = setTimeout(() => this.#rest(), REST);
+  }
+
+  /** Whether finding out which example decided costs nothing. */
+  get #single() {
+    return task.classes.every((c) => c.examples.filter((d) => !d.empty).length < 2);
+  }
+
+  /** The pen rests: time to find out which example decided. */
+  #rest() {
+    this.chosen.forEach((model, i) => this.latest[i].run(() => this.#ask(model, i, true)));
   }
 
   #announced = "";
 
-  async #ask(model, i) {
+  async #ask(model, i, decide) {
     if (task.hint || this.chosen[i] !== model) return;
     const answer = this.answers[i];
     try {
-      const own = [task.query.send(model.shape, task.centred)];
-      const others = task.queries.map((d) => d.send(model.shape, task.centred));
-      const version = task.query.version;
       const { predictions, milliseconds } = await ask("/api/predict", {
-        model: model.name, classes: task.support(model.shape), queries: [...own, ...others],
+        model: model.name, classes: task.support(model.shape), queries: [task.query.send(model.shape, task.centred)], decide,
       });
       if (task.hint || this.chosen[i] !== model) return;
-      answer.show(predictions[0], milliseconds);
-      this.#decide(i, predictions[0]);
-      if (i === 0) this.#score(predictions.slice(1));
-      document.body.dataset.answered = `${version}`;
+      answer.show(predictions[0], milliseconds, { asked: decide, quick: !decide || this.#single });
+      if (decide) this.#decide(i, predictions[0]);
     } catch (failure) {
       if (!(failure instanceof Failure)) throw failure;
       answer.fail(failure.message);
@@ -140,15 +152,37 @@ export class Draw {
     strip.hidden = !task.queries.length;
     put($("#strip-pictures"), task.queries.map((d, i) => h("button", {
       type: "button", "aria-pressed": String(i === task.chosen), "aria-label": `Ask picture ${i + 1}`,
-      onclick: () => {
-        task.choose(i);
-        this.#strip();
-      },
+      onclick: () => task.choose(i),
     }, h("img", { src: d.thumbnail, alt: "" }), h("span", { class: "verdict", "aria-hidden": "true" }))));
     put($("#strip-score"));
   }
 
-  #score(predictions) {
+  /** Show which of them stands in the large box. */
+  #press() {
+    [...$("#strip-pictures").children].forEach((b, i) => b.setAttribute("aria-pressed", String(i === task.chosen)));
+  }
+
+  /** How many of the pictures the first model has right. */
+  async score() {
+    const model = this.chosen[0], queries = task.queries;
+    if (!queries.length || !model) return;
+    const classes = task.support(model.shape);
+    if (classes.length < 2) {
+      this.#strip();
+      return;
+    }
+    try {
+      const { predictions } = await ask("/api/predict", {
+        model: model.name, classes, queries: queries.map((d) => d.send(model.shape, task.centred)), decide: false,
+      });
+      if (queries === task.queries) this.#scored(model, predictions);
+    } catch (failure) {
+      if (!(failure instanceof Failure)) throw failure;
+      put($("#strip-score"), failure.message);
+    }
+  }
+
+  #scored(model, predictions) {
     const buttons = $("#strip-pictures").children;
     let right = 0, known = 0;
     predictions.forEach(({ label }, i) => {
@@ -165,7 +199,7 @@ export class Draw {
       buttons[i].title = verdict;
       buttons[i].setAttribute("aria-label", `Ask picture ${i + 1}: ${verdict}`);
     });
-    put($("#strip-score"), known ? `${right} of ${known} right (${this.chosen[0].name})` : "");
+    put($("#strip-score"), known ? `${right} of ${known} right (${model.name})` : "");
   }
 
   /** Put files into a class, or among the queries. */
@@ -194,7 +228,6 @@ export class Draw {
       const first = task.queries.length;
       task.setQueries([...task.queries, ...drawings]);
       task.choose(first);
-      this.#strip();
     }
     const done = added.length ? `${added.length} picture${added.length === 1 ? "" : "s"} added.` : "";
     this.say([done, ...problems].filter(Boolean).join(" "), problems.length > 0);

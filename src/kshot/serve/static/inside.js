@@ -87,10 +87,10 @@ export class Inside {
         return cell;
       }));
     });
-    put($("#matrix"), h("caption", {}, distance
-      ? "Distance of every query (rows) and every example (columns); ▸ marks the nearest of a row."
-      : "Cosine of the angle between every query (rows) and every example (columns); ▸ marks the largest of a row."),
-    h("thead", {}, head), h("tbody", {}, rows));
+    put($("#matrix-what"), distance
+      ? "Distance of every query (rows) from every example (columns); ▸ marks the nearest of a row."
+      : "Cosine of the angle between every query (rows) and every example (columns); ▸ marks the largest of a row.");
+    put($("#matrix"), h("thead", {}, head), h("tbody", {}, rows));
   }
 
   #plane() {
@@ -99,7 +99,7 @@ export class Inside {
     if (!width || !this.found) return;
     const { labels, support_plane: support, query_plane: queries, mean_plane: means, support_seen: seen, query_seen: asked,
       predictions } = this.found;
-    const height = Math.max(280, Math.min(460, 0.7 * width)), edge = PICTURE / 2 + 16;
+    const height = Math.max(280, Math.min(460, 0.7 * width)), edge = PICTURE / 2 + 24;
     svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
     svg.style.setProperty("height", `${height}px`);
     const every = [...support, ...queries];
@@ -109,19 +109,22 @@ export class Inside {
     const scale = Math.min((width - 2 * edge) / spread(xs), (height - 2 * edge) / spread(ys));
     const at = (p) => [width / 2 + scale * (p.x - middle(xs)), height / 2 - scale * (p.y - middle(ys))];
     const several = labels.some((l, i) => labels.indexOf(l) !== i);
+    $("#mean-key").hidden = !several;
     const parts = [];
     support.forEach((p, i) => {
       const [mx, my] = at(means[labels[i]]), [x, y] = at(p);
       if (several) parts.push(s("line", { class: "spoke", x1: x, y1: y, x2: mx, y2: my }));
     });
-    support.forEach((p, i) => parts.push(picture(at(p), seen[i], "example", short(labels[i]), `Example of ${labels[i]}`)));
-    if (several) for (const mean of Object.values(means)) {
+    support.forEach((p, i) => parts.push(picture(at(p), seen[i], "example", several ? "" : short(labels[i]), `Example of ${labels[i]}`)));
+    const names = [];
+    if (several) for (const [label, mean] of Object.entries(means)) {
       const [x, y] = at(mean);
       parts.push(s("path", { class: "mean", d: `M${x - 6} ${y}h12M${x} ${y - 6}v12` }));
+      names.push(s("text", { class: "mean-name", x: x + 9, y: y - 5 }, short(label)));
     }
     queries.forEach((p, i) => parts.push(picture(at(p), asked[i], "query", `${i + 1}`,
       `Query ${i + 1}, taken for ${predictions[i]}`)));
-    put(svg, ...parts);
+    put(svg, ...parts, ...names);
   }
 }
 

@@ -23,7 +23,7 @@ export class Watch {
       shape: (width) => Math.max(250, Math.min(430, 0.62 * width)), x: X, y: Y, titles: ["x", "y"],
     });
     this.errors = new Plot($("#errors"), {
-      shape: () => 190, x: [0, 10], y: [0, 1], titles: ["step", "error"], whole: true,
+      shape: () => 190, x: [0, 10], y: [0, 1], titles: ["step", ""], whole: true,
     });
     if (!this.models.length) {
       $("#watch-none").hidden = false;
