@@ -195,8 +195,8 @@ class FewShotClassifier(ClassifierMixin, _FewShot):
     """A classifier for any number of classes with any number of examples each, also unequal numbers.
 
     Args:
-        model: a run folder, the name of a built-in model (characters), a method, or the name of a method that needs
-            no training.
+        model: a run folder, the name of a built-in model (characters), a run that was loaded, a method, or the name of
+            a method that needs no training.
         options: arguments of the method that shall differ from those of the training, such as {"eval_steps": 10}.
         size: side in pixels to which pictures are brought where the model does not say.
         invert: whether dark ink on light paper becomes high ink, as in training; auto decides by the first examples.
@@ -260,7 +260,7 @@ class FewShotRegressor(RegressorMixin, _FewShot):
 
     def __init__(
         self,
-        model: str | Path | Method = "sine-maml",
+        model: str | Path | Run | Method = "sine-maml",
         *,
         options: Mapping[str, Any] | None = None,
         size: int | None = None,

@@ -121,7 +121,7 @@ def _add_api(app: FastAPI, library: Library, datasets: Datasets) -> None:
     extra = {"requestBody": {"required": True, "content": {"application/octet-stream": {"schema": file}}}}
 
     @app.post(UPLOAD, summary="Make a picture file small: the body is the file", openapi_extra=extra)
-    def picture(data: Annotated[bytes, Body(media_type="application/octet-stream")]) -> ReadPicture:
+    def picture(data: Annotated[bytes, Body(media_type="application/octet-stream")] = b"") -> ReadPicture:
         with gate:
             return read_upload(data, library.shapes)
 

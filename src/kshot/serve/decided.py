@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..estimator import FewShotClassifier
+from ..evaluation.prediction import head_way
 from ..evaluation.score import evaluating
 from ..methods import Method, Nearest
 from ..methods.metric import Embedded, MetricMethod
@@ -43,17 +44,20 @@ class Decider:
             members = [s for s, name in enumerate(question.names) if name == label]
             queries = (best == n).nonzero()[:, 0].tolist()
             if len(members) == 1:
-                p = None
-            else:
-                logits = self._without(served, fitted, question, members, queries)
-                if logits is None:
-                    continue
-                logits = logits[..., : len(fitted.classes_)].double() / served.temperature
-                p = logits.softmax(-1)[..., n]  # [K, q]
+                only = Decided(label=label, example=question.examples[members[0]], without=None)
+                found = [only if q in queries else f for q, f in enumerate(found)]
+                continue
+            logits = self._without(served, fitted, question, members, queries)
+            if logits is None:
+                continue
+            logits = logits[..., : len(fitted.classes_)].double() / fitted.temperature_
+            p = logits.softmax(-1)[..., n]  # [K, q]
+            others = [k for k in range(len(fitted.classes_)) if k != n]
+            odds = logits[..., n] - logits[..., others].logsumexp(-1)  # tells apart what is all but certain
             for column, q in enumerate(queries):
-                i = 0 if p is None else int(p[:, column].argmin())
-                without = None if p is None else float(p[i, column])
-                found[q] = Decided(label=label, example=question.examples[members[i]], without=without)
+                i = int(odds[:, column].argmin())
+                example = question.examples[members[i]]
+                found[q] = Decided(label=label, example=example, without=float(p[i, column]))
         return found
 
     def _without(
@@ -75,7 +79,7 @@ class Decider:
             ys = torch.tensor([names.index(str(t)) for t in fitted.targets_], device=served.device)
 
             def again() -> Any:
-                return method.adapt(fitted.support_[kept], ys[kept], served.way or len(names))
+                return method.adapt(fitted.support_[kept], ys[kept], head_way(method, len(names)))
 
             learned = self._kept.get((served.name, question.digest, members[0]), again)
             return method.predict(learned, xq.expand(K, *xq.shape)).cpu()

@@ -12,6 +12,7 @@ from ..cli.learners import Learner, find_learner
 from ..data import Invert
 from ..errors import UserError, unknown
 from ..estimator import FewShotClassifier
+from ..evaluation.prediction import head_way
 from ..evaluation.score import evaluating
 from ..methods import Method
 from ..methods.gradient import GradientMethod
@@ -49,11 +50,6 @@ class Served:
     def way(self) -> int | None:
         """The largest number of classes that it can learn; None where there is no limit."""
         return int(getattr(self.method, "way", 0)) or None if self.method.about.fixed_way else None
-
-    @property
-    def temperature(self) -> float:
-        """What logits are divided by before the softmax."""
-        return float(getattr(self.learner.run, "temperature", 1.0))
 
     def classifier(self, invert: Invert) -> FewShotClassifier:
         """A classifier that has seen nothing yet: the model code of the command line and of Python."""
@@ -111,7 +107,9 @@ class Library:
             x = torch.zeros(1, way, *served.shape)
             y = x[..., :1] if served.curves else torch.arange(way)[None]
             with evaluating(served.method):
-                served.method.predict(served.method.adapt(x, y, 0 if served.curves else served.way or way), x)
+                served.method.predict(
+                    served.method.adapt(x, y, 0 if served.curves else head_way(served.method, way)), x
+                )
 
     @cached_property
     def shapes(self) -> list[tuple[int, ...]]:

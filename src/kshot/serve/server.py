@@ -25,9 +25,7 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except OSError as e:
-        raise UserError(
-            f"--host {host} is no name or address of this computer ({e}): leave it out for 127.0.0.1"
-        ) from e
+        raise UserError(f"--host {host} names no computer ({e}): leave it out for 127.0.0.1, this one alone") from e
     found = socket.socket(family, kind)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
