@@ -18,7 +18,7 @@ export class Answer {
   }
 
   name(model, both) {
-    put(this.title, both ? h("span", { class: "number" }, String(this.number)) : null, model.name);
+    put(this.title, both ? h("span", { class: "number" }, String(this.number)) : null, both ? " " : null, model.name);
     this.element.setAttribute("aria-label", `Answer of ${model.name}`);
     this.title.title = `${model.title}, ${model.trained}`;
   }

@@ -111,7 +111,10 @@ export class Boxes {
     }, icon(act));
     const gone = owner.examples.length > 1 && h("button", {
       type: "button", class: "icon", "aria-label": `Remove ${name}`, title: "Remove this example",
-      onclick: () => task.removeExample(owner, drawing),
+      onclick: () => {
+        task.removeExample(owner, drawing);
+        $(`[data-focus="shot-${owner.id}"]`, this.place)?.focus();
+      },
     }, icon("remove"));
     const element = h("div", { class: "box" }, pad.canvas, mark,
       h("div", { class: "tools" }, tool("undo", "Undo"), tool("erase", "Erase"), gone));

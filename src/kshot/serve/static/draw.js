@@ -119,10 +119,14 @@ export class Draw {
 
   async #ask(model, i, decide) {
     if (task.hint || this.chosen[i] !== model) return;
-    const answer = this.answers[i];
+    const answer = this.answers[i], classes = task.support(model.shape);
+    if (model.way !== null && classes.length > model.way) {
+      answer.fail(`${model.name} was made for ${model.way} classes, and these are ${classes.length}. Remove classes, or choose another model.`);
+      return;
+    }
     try {
       const { predictions, milliseconds } = await ask("/api/predict", {
-        model: model.name, classes: task.support(model.shape), queries: [task.query.send(model.shape, task.centred)], decide,
+        model: model.name, classes, queries: [task.query.send(model.shape, task.centred)], decide,
       });
       if (task.hint || this.chosen[i] !== model) return;
       answer.show(predictions[0], milliseconds, { asked: decide, quick: !decide || this.#single });
@@ -167,7 +171,7 @@ export class Draw {
     const model = this.chosen[0], queries = task.queries;
     if (!queries.length || !model) return;
     const classes = task.support(model.shape);
-    if (classes.length < 2) {
+    if (classes.length < 2 || (model.way !== null && classes.length > model.way)) {
       this.#strip();
       return;
     }

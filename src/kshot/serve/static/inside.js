@@ -38,10 +38,16 @@ export class Inside {
     $("#inside-body").hidden = Boolean(hint);
     if (hint) return;
     this.latest.run(async () => {
-      const model = this.models.find((m) => m.name === this.model.value);
+      const model = this.models.find((m) => m.name === this.model.value), classes = task.support(model.shape);
+      if (model.way !== null && classes.length > model.way) {
+        put($("#inside-hint"), `${model.name} was made for ${model.way} classes, and these are ${classes.length}: choose another model.`);
+        $("#inside-body").hidden = true;
+        return;
+      }
+      $("#inside-body").hidden = false;
       try {
         this.found = await ask("/api/inside", {
-          model: model.name, classes: task.support(model.shape), queries: queries.map((d) => d.send(model.shape, task.centred)),
+          model: model.name, classes, queries: queries.map((d) => d.send(model.shape, task.centred)),
         });
         this.truths = queries.map((d) => d.label);
         put($("#inside-hint"));

@@ -239,10 +239,17 @@ export class Watch {
   }
 
   #list() {
-    put($("#points"), this.points.map(({ x, y }, i) => h("li", {}, h("button", {
+    if (this.listed === this.points) return;
+    this.listed = this.points;
+    const place = $("#points");
+    const focused = [...place.querySelectorAll("button")].indexOf(document.activeElement);
+    put(place, this.points.map(({ x, y }, i) => h("li", {}, h("button", {
       type: "button", class: "chip", "aria-label": `Remove the point x ${round(x)}, y ${round(y)}`,
       onclick: () => this.remove(i),
     }, `${round(x)}, ${round(y)} `, h("span", { "aria-hidden": "true" }, "×")))));
+    if (focused < 0) return;
+    const left = place.querySelectorAll("button");
+    (left[Math.min(focused, left.length - 1)] ?? this.plot.svg).focus();
   }
 }
 
