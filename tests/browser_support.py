@@ -15,6 +15,7 @@ from selenium import webdriver
 from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.actions.action_builder import ActionBuilder
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select, WebDriverWait
@@ -104,6 +105,17 @@ class Visitor:
     def click(self, selector: str) -> None:
         """Click an element."""
         self.seen(self.one(selector)).click()
+
+    def point(self, selector: str) -> None:
+        """Click the middle of an element that may be drawn anew at any time."""
+        script = """const e = document.querySelector(arguments[0]);
+            e.scrollIntoView({block: "center"});
+            const box = e.getBoundingClientRect();
+            return [box.x + box.width / 2, box.y + box.height / 2];"""
+        x, y = self.browser.execute_script(script, selector)
+        actions = ActionBuilder(self.browser)
+        actions.pointer_action.move_to_location(x, y).click()
+        actions.perform()
 
     def choose(self, selector: str, value: str) -> None:
         """Choose an option."""

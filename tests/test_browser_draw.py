@@ -120,7 +120,10 @@ def test_more_examples_classes_and_names(visitor: Visitor) -> None:
     assert not visitor.one("[aria-label='Remove class A']").is_enabled()  # two classes are the least
     second = visitor.one("#boxes .card:nth-child(2) .class-name")
     second.clear()
-    second.send_keys("A", Keys.TAB)
+    assert visitor.text("#hint") == "A class has no name. Give it one."
+    second.send_keys("A")
+    assert visitor.text("#hint") == "Two classes are called A. Rename one."
+    second.send_keys(Keys.TAB)
     assert second.get_attribute("value") == "A 2"
 
 

@@ -60,9 +60,9 @@ def test_points_by_click_and_by_keyboard(visitor: Visitor) -> None:
     assert visitor.text("#points").split("\n")[1].startswith("−1, −0.5")
     slide(visitor, 10)
     visitor.until(lambda: errors(visitor)[0] < 0.5)
-    visitor.seen(visitor.all("#points button")[0]).click()
+    visitor.point("#points button")
     visitor.until(lambda: len(visitor.all("#curve .point")) == 1)
-    ActionChains(visitor.browser).move_to_element(visitor.seen(visitor.one("#curve .point"))).click().perform()
+    visitor.point("#curve .point")
     visitor.until(lambda: not visitor.all("#curve .point"))
     assert visitor.overflow() == 0
 
@@ -137,8 +137,9 @@ def test_words_stand_out_from_their_paper_and_nothing_is_cut_off(visitor: Visito
           return [(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), e.className + " " + e.textContent.slice(0, 40)]; })
         .filter(([ratio]) => ratio < 4.5)"""
     for width in (360, 1920):
+        visitor.open(width=width, dark=dark)
         for view in ("draw", "watch", "inside"):
-            visitor.open(view, width=width, dark=dark)
+            visitor.click(f"#tab-{view}")
             assert visitor.overflow() == 0, (view, width)
             assert visitor.browser.execute_script(contrast) == [], (view, width)
 

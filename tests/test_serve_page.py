@@ -16,7 +16,7 @@ import pytest
 from cli_support import fine, mistake, process, trained
 from kshot.serve import server
 from kshot.serve.app import STATIC
-from serve_support import answered, client, encoded, sign
+from serve_support import SIGNS, answered, client, encoded, folders, serving, sign
 
 PAGES = {"/": "index.html", "/docs": "docs.html"}
 SCRIPTS = {path.name: path.read_text(encoding="utf-8") for path in sorted(STATIC.glob("*.js"))}
@@ -172,3 +172,17 @@ def test_a_model_of_another_size_is_served_beside_the_others(tmp_path: Path) -> 
 
     upload = answered(asks.post("/api/picture", content=base64.b64decode(encoded(sign("zed")))))
     assert set(upload["inputs"]) == {"1x16x16", "1x28x28"}
+
+
+def test_the_program_of_the_documentation_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "page.md").read_text(encoding="utf-8")
+    code = re.findall(r"```python title=\"ask.py\"\n(.*?)```", page, re.DOTALL)[0]
+    support, query = folders(tmp_path)
+    support.rename(tmp_path / "examples")
+    query.rename(tmp_path / "unsorted")
+    monkeypatch.chdir(tmp_path)
+    shown: list[str] = []
+    with serving() as address:
+        scope = {"print": lambda found: shown.append([p["label"] for p in found["predictions"]])}
+        exec(compile(code.replace("http://127.0.0.1:8000", address), "docs/page.md", "exec"), scope)
+    assert [len(labels) for labels in shown] == [len(SIGNS)]

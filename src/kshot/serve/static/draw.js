@@ -171,7 +171,7 @@ export class Draw {
     const model = this.chosen[0], queries = task.queries;
     if (!queries.length || !model) return;
     const classes = task.support(model.shape);
-    if (classes.length < 2 || (model.way !== null && classes.length > model.way)) {
+    if (task.unnamed || classes.length < 2 || (model.way !== null && classes.length > model.way)) {
       this.#strip();
       return;
     }

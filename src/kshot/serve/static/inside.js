@@ -33,7 +33,7 @@ export class Inside {
     const drawn = task.chosen < 0 && !task.query.empty ? [task.query] : [];
     const queries = [...drawn, ...task.queries];
     const hint = task.hint && !queries.length ? `${task.hint} Do it under Draw; this page shows what the model makes of it.`
-      : task.support([1]).length < 2 ? `${task.hint} Do it under Draw.` : "";
+      : task.unnamed || task.support([1]).length < 2 ? `${task.hint} Do it under Draw.` : "";
     put($("#inside-hint"), hint);
     $("#inside-body").hidden = Boolean(hint);
     if (hint) return;

@@ -103,9 +103,18 @@ class Task extends EventTarget {
       .filter(({ pictures }) => pictures.length);
   }
 
+  /** What is wrong with the names of the classes, or "". */
+  get unnamed() {
+    const names = this.classes.filter((c) => c.examples.some((d) => !d.empty)).map((c) => c.name.trim());
+    const twice = names.find((name, i) => names.indexOf(name) < i);
+    if (names.includes("")) return "A class has no name. Give it one.";
+    return twice ? `Two classes are called ${twice}. Rename one.` : "";
+  }
+
   /** Why no model can be asked yet, or "". */
   get hint() {
     const ready = this.classes.filter((c) => c.examples.some((d) => !d.empty)).length;
+    if (this.unnamed) return this.unnamed;
     if (ready < 2) {
       return ready ? "One class has an example. Draw one of another kind in a second box."
         : "Draw one example in each box: five different signs, letters or things.";
