@@ -138,6 +138,22 @@ class Visitor:
             actions.release()
         actions.perform()
 
+    def touch(self, box: WebElement, sign: str) -> None:
+        """Draw a sign with a finger."""
+        rect = self.browser.execute_script(
+            "const b = arguments[0].getBoundingClientRect(); return [b.x, b.y, b.width]", self.seen(box)
+        )
+
+        def send(kind: str, *place: float) -> None:
+            points = [{"x": rect[0] + place[0] * rect[2], "y": rect[1] + place[1] * rect[2]}] if place else []
+            self.browser.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+        for first, *others in STROKES[sign]:
+            send("touchStart", *first)
+            for place in others:
+                send("touchMove", *place)
+            send("touchEnd")
+
     def keys(self, *keys: str) -> None:
         """Press keys, one after the other, wherever the focus is."""
         actions = ActionChains(self.browser)

@@ -119,12 +119,30 @@ def test_more_examples_classes_and_names(visitor: Visitor) -> None:
     visitor.until(lambda: set(visitor.bars()) == {"A", "tents"})
     assert not visitor.one("[aria-label='Remove class A']").is_enabled()  # two classes are the least
     second = visitor.one("#boxes .card:nth-child(2) .class-name")
-    second.clear()
+    second.send_keys(Keys.CONTROL, "a", Keys.NULL, Keys.BACKSPACE)
     assert visitor.text("#hint") == "A class has no name. Give it one."
     second.send_keys("A")
     assert visitor.text("#hint") == "Two classes are called A. Rename one."
     second.send_keys(Keys.TAB)
     assert second.get_attribute("value") == "A 2"
+
+
+def test_with_a_finger_and_the_page_stays_where_it_is(visitor: Visitor) -> None:
+    visitor.open(width=360, height=740)
+    boxes = visitor.all("#boxes canvas")
+    visitor.touch(boxes[0], "ring")
+    visitor.touch(boxes[1], "cross")
+    query = visitor.one(QUERY)
+    visitor.touch(query, "line")
+    visitor.until(lambda: visitor.best())
+    visitor.seen(query)
+    place = visitor.browser.execute_script("return scrollY")
+    visitor.touch(query, "line")
+    assert visitor.browser.execute_script("return scrollY") == place
+    assert query.get_attribute("aria-label") == "Your drawing, 2 strokes"
+    visitor.click("#erase")
+    visitor.touch(query, "cross")
+    visitor.until(lambda: visitor.best() == "B")
 
 
 def test_undo_and_erase(visitor: Visitor) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cli_support import document
+from cli_support import document, fine
 from kshot.estimator import FewShotClassifier, FewShotRegressor
 from serve_support import SIGNS, answered, client, encoded, folders, from_folders, question, refused, sign
 
@@ -142,6 +142,22 @@ def test_curves_are_those_of_the_estimator(model: str) -> None:
     np.testing.assert_allclose(found["y"][4], fitted.predict(np.array(found["x"])[:, None]), atol=2e-3)
     error = ((fitted.predict(X) - y) ** 2).mean()
     assert found["errors"][4] == pytest.approx(error, abs=1e-3)
+
+
+def test_a_method_without_steps_draws_its_one_curve(tmp_path: Path) -> None:
+    from fastapi.testclient import TestClient
+
+    from kshot.serve import Library, create_app
+
+    run = str(tmp_path / "cnp")
+    few = ["--steps", "1", "--tasks", "2", "--no-validation", "--out", run]
+    fine("train", "cnp", "--data", "sinusoid", *few)
+    page = TestClient(create_app(Library([run])), base_url="http://127.0.0.1")
+    found = answered(page.post("/api/curves", json={"model": run, "points": [{"x": 1, "y": 1}], "steps": 3}))
+    assert found["own_steps"] is None
+    assert len(found["y"]) == len(found["errors"]) == 1
+    fitted = FewShotRegressor(run).fit([[1.0]], [1.0])
+    np.testing.assert_allclose(found["y"][0], fitted.predict(np.array(found["x"])[:, None]), atol=1e-4)
 
 
 def test_a_curve_of_a_seed_goes_through_its_points() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 
 from torch import Tensor
@@ -17,7 +16,7 @@ from ..data.scribbles import Scribbles
 from ..errors import UserError, unknown
 from ..tasks import make_source
 from . import limits
-from .gate import Busy, Memory
+from .gate import Gate, Memory
 from .pictures import png
 from .schemas import AboutData, DataRequest, DrawnClass, DrawnQuery, DrawnTask
 
@@ -40,7 +39,7 @@ class Datasets:
     def __init__(self, data_dir: Path | None = None) -> None:
         self.data_dir = data_dir
         self._kept: Memory[Images | Scribbles] = Memory(limits.DATASETS_KEPT)
-        self._reading = threading.Lock()
+        self._gate = Gate(waiting=4, seconds=SECONDS)
 
     def about(self) -> list[AboutData]:
         """Every data set of pictures, and whether it is here."""
@@ -93,12 +92,8 @@ class Datasets:
                 f"{name} is not here, and the page downloads nothing: put it into a folder, and start kshot serve with "
                 f"--data-dir FOLDER (docs/data.md says how it must look)"
             )
-        if not self._reading.acquire(timeout=SECONDS):
-            raise Busy(f"other data have been read for {SECONDS:g} seconds: ask again later")
-        try:
+        with self._gate:
             return self._kept.get((name, split), lambda: load(name, split, data_dir=self.data_dir))  # type: ignore[arg-type, return-value]
-        finally:
-            self._reading.release()
 
 
 def _on_paper(x: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 // What a model says of the query: bars, and the example that decided.
 
 import { h, percent, put } from "./dom.js";
-import { task } from "./task.js";
+import { nameOf, task } from "./task.js";
 
 export class Answer {
   /** number: 1, or 2 for the model beside it. */
@@ -25,7 +25,7 @@ export class Answer {
 
   /** Nothing to say yet: bars at nought. */
   wait() {
-    this.#draw(task.classes.map((c) => [c.name.trim(), null]), null);
+    this.#draw(task.classes.map((c) => [nameOf(c), null]), null);
     put(this.reason);
     this.time.textContent = "";
     this.says = "";
@@ -40,7 +40,7 @@ export class Answer {
   }
 
   show({ label, probability, probabilities, decided }, milliseconds, { asked, quick }) {
-    const rows = task.classes.map((c) => c.name.trim()).map((name) => [name, probabilities[name] ?? null]);
+    const rows = task.classes.map(nameOf).map((name) => [name, probabilities[name] ?? null]);
     this.#draw(rows, label);
     if (quick) this.time.textContent = `${milliseconds < 10 ? milliseconds.toFixed(1) : Math.round(milliseconds)} ms`;
     const verdict = task.query.label === null ? "" : task.query.label === label ? " That is right." : ` It is ${task.query.label}.`;
@@ -51,7 +51,7 @@ export class Answer {
 
   #reason(label, decided) {
     if (!decided) return [null, `${label}. Too many examples to find out which decided.`];
-    const owner = task.classes.find((c) => c.name.trim() === label);
+    const owner = task.classes.find((c) => nameOf(c) === label);
     const drawing = owner?.examples.filter((d) => !d.empty)[decided.example];
     const picture = drawing && h("img", { src: drawing.thumbnail, alt: "", class: "mini" });
     const why = decided.without === null
@@ -67,7 +67,7 @@ export class Answer {
     }
     for (const [name, p] of rows) {
       const { element, picture, bar, value } = this.rows.get(name);
-      const first = task.classes.find((c) => c.name.trim() === name)?.examples.find((d) => !d.empty);
+      const first = task.classes.find((c) => nameOf(c) === name)?.examples.find((d) => !d.empty);
       picture.hidden = !first;
       if (first && picture.getAttribute("src") !== first.thumbnail) picture.src = first.thumbnail;
       element.classList.toggle("best", name === best);

@@ -2,7 +2,7 @@
 
 import { $, h, icon, put } from "./dom.js";
 import { Pad } from "./pad.js";
-import { task } from "./task.js";
+import { nameOf, task } from "./task.js";
 
 export class Boxes {
   #pads = new Map(); // Drawing -> {pad, element, mark}
@@ -129,12 +129,12 @@ export class Boxes {
   }
 
   #named(owner, input) {
-    const taken = task.classes.some((c) => c !== owner && c.name.trim() === owner.name.trim());
-    if (owner.name.trim() && !taken) return;
+    const taken = task.classes.some((c) => c !== owner && nameOf(c) === nameOf(owner));
+    if (nameOf(owner) && !taken) return;
     this.say(taken ? `Another class is called ${owner.name}: it was given another name` : "A class needs a name");
-    const wanted = owner.name.trim() || "class";
+    const wanted = nameOf(owner) || "class";
     let n = 2;
-    while (task.classes.some((c) => c !== owner && c.name.trim() === `${wanted} ${n}`)) n++;
+    while (task.classes.some((c) => c !== owner && nameOf(c) === `${wanted} ${n}`)) n++;
     owner.name = `${wanted} ${n}`;
     input.value = owner.name;
     this.#rename(owner, owner.name);

@@ -6,7 +6,7 @@ import { Boxes } from "./boxes.js";
 import { $, announcer, h, icon, options, put } from "./dom.js";
 import { Drawing } from "./drawing.js";
 import { Pad } from "./pad.js";
-import { task } from "./task.js";
+import { nameOf, task } from "./task.js";
 
 const NONE = "none";
 const REST = 250; // milliseconds without a stroke, after which the pen rests
@@ -139,7 +139,7 @@ export class Draw {
   }
 
   #decide(i, { label, decided }) {
-    const owner = task.classes.find((c) => c.name.trim() === label);
+    const owner = task.classes.find((c) => nameOf(c) === label);
     this.decided[i] = decided && owner ? owner.examples.filter((d) => !d.empty)[decided.example] : null;
     const both = this.chosen.length > 1;
     const marks = new Map();

@@ -13,6 +13,7 @@ export class Pad {
   #cursor = null; // where the keyboard's pen is
   #down = false; // whether it draws
   #stroke = null; // the stroke that is being drawn
+  #pointer = null; // the finger, pen or mouse that draws it
   #image = null;
 
   /** changed: called when the drawing has changed; say: tells screen readers. */
@@ -109,6 +110,7 @@ export class Pad {
     if (this.#refuse()) return;
     this.#cursor = null;
     this.#down = false;
+    this.#pointer = event.pointerId;
     this.canvas.setPointerCapture(event.pointerId);
     this.#stroke = [this.#place(event)];
     this.drawing.strokes.push(this.#stroke);
@@ -118,15 +120,15 @@ export class Pad {
   }
 
   #go(event) {
-    if (!this.#stroke || !this.canvas.hasPointerCapture(event.pointerId)) return;
+    if (!this.#stroke || event.pointerId !== this.#pointer) return;
     const events = event.getCoalescedEvents?.() ?? [];
     for (const e of events.length ? events : [event]) this.#stroke.push(this.#place(e));
     this.#ink();
   }
 
-  #end() {
-    if (!this.#stroke || this.#down) return;
-    this.#stroke = null;
+  #end(event) {
+    if (!this.#stroke || event.pointerId !== this.#pointer) return;
+    this.#stroke = this.#pointer = null;
     this.describe();
   }
 
@@ -137,9 +139,8 @@ export class Pad {
   }
 
   #lift() {
-    this.#cursor = null;
+    this.#cursor = this.#stroke = this.#pointer = null;
     this.#down = false;
-    this.#stroke = null;
     this.describe();
     this.paint();
   }
@@ -186,7 +187,7 @@ export class Pad {
 
   /** "undo" the last stroke, or "erase" all. */
   act(what) {
-    this.#stroke = null;
+    this.#stroke = this.#pointer = null;
     this.#down = false;
     this.drawing[what]();
     this.say(what === "undo" ? "Last stroke taken back" : "Erased");

@@ -4,6 +4,9 @@ import { Drawing } from "./drawing.js";
 
 const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
+/** The name of a class as the server takes it. */
+export const nameOf = (owner) => owner.name.trim().normalize();
+
 class Task extends EventTarget {
   classes = []; // {id, name, examples: [Drawing]}
   queries = []; // loaded or uploaded pictures: [Drawing]
@@ -96,16 +99,16 @@ class Task extends EventTarget {
   /** Classes that have an example, as the server takes them; what it need not know is left out. */
   support(shape) {
     return this.classes
-      .map(({ name, examples }) => ({
-        name: name.trim(),
-        pictures: examples.filter((d) => !d.empty).map((d) => d.send(shape, this.centred)),
+      .map((c) => ({
+        name: nameOf(c),
+        pictures: c.examples.filter((d) => !d.empty).map((d) => d.send(shape, this.centred)),
       }))
       .filter(({ pictures }) => pictures.length);
   }
 
   /** What is wrong with the names of the classes, or "". */
   get unnamed() {
-    const names = this.classes.filter((c) => c.examples.some((d) => !d.empty)).map((c) => c.name.trim());
+    const names = this.classes.filter((c) => c.examples.some((d) => !d.empty)).map(nameOf);
     const twice = names.find((name, i) => names.indexOf(name) < i);
     if (names.includes("")) return "A class has no name. Give it one.";
     return twice ? `Two classes are called ${twice}. Rename one.` : "";
