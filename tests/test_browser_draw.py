@@ -134,7 +134,7 @@ def test_with_a_finger_and_the_page_stays_where_it_is(visitor: Visitor) -> None:
     visitor.touch(boxes[1], "cross")
     query = visitor.one(QUERY)
     visitor.touch(query, "line")
-    visitor.until(lambda: visitor.best())
+    visitor.until(visitor.best)
     visitor.seen(query)
     place = visitor.browser.execute_script("return scrollY")
     visitor.touch(query, "line")

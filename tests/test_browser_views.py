@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import io
+
+import numpy as np
 import pytest
+from PIL import Image
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 
@@ -109,6 +114,33 @@ def test_inside_a_model(visitor: Visitor) -> None:
     assert "1.00" in visitor.text("#matrix .nearest") or "0.9" in visitor.text("#matrix .nearest")
     visitor.choose("#inside-model", "characters-maml")
     visitor.until(lambda: "after it has learned the examples" in visitor.text("#inside-what"))
+
+
+def test_drawings_come_to_the_model_as_large_and_central_as_its_characters(visitor: Visitor) -> None:
+    visitor.open()
+    for box in visitor.all("#boxes canvas")[:2]:
+        visitor.draw(box, "ring")
+    visitor.draw(visitor.one("#query canvas"), "tent", 0.4, 0.2)
+
+    def seen(before: str = "") -> tuple[float, float, int, str]:
+        """The middle of the ink and its longer side, in pixels of 28, as the model receives them; and the picture."""
+        visitor.click("#tab-inside")
+        visitor.until(lambda: visitor.one("#matrix tbody img").get_attribute("src") != before)
+        url = str(visitor.one("#matrix tbody img").get_attribute("src"))
+        ink = np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2])))) > 128
+        rows, columns = np.flatnonzero(ink.any(1)), np.flatnonzero(ink.any(0))
+        long = max(np.ptp(rows), np.ptp(columns)) + 1
+        return (columns[0] + columns[-1]) / 2, (rows[0] + rows[-1]) / 2, int(long), url
+
+    x, y, long, url = seen()
+    assert x == pytest.approx(13.5, abs=1)
+    assert y == pytest.approx(13.5, abs=1)
+    assert 17 <= long <= 20
+    visitor.click("#tab-draw")
+    visitor.click("#centred")
+    x, _, long, _ = seen(url)
+    assert x > 17
+    assert long < 10
 
 
 def test_tabs_by_keyboard_and_by_address(visitor: Visitor) -> None:
