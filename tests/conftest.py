@@ -55,3 +55,13 @@ def _global_generator_untouched() -> object:
     after = torch.random.get_rng_state()
     torch.random.set_rng_state(before)
     assert torch.equal(before, after), "the global random generator was used or set"
+
+
+@pytest.fixture(scope="session")
+def visitor() -> Iterator[object]:
+    """A Chromium at the page, which is served in this process; one for all tests of a process."""
+    from browser_support import Visitor, chromium
+    from serve_support import serving
+
+    with chromium() as browser, serving(data_dir=find_data()) as address:
+        yield Visitor(browser, address)

@@ -34,7 +34,7 @@ from .evaluation.score import evaluating
 from .methods import METHODS, Method, build_method, feature_method
 from .models import BUILTIN
 from .tasks import TaskSpec
-from .training import load_run
+from .training import Run, load_run
 
 QUERIES_AT_ONCE = 256
 
@@ -47,7 +47,7 @@ class _FewShot(BaseEstimator):
 
     def __init__(
         self,
-        model: str | Path | Method = "nearest",
+        model: str | Path | Run | Method = "nearest",
         *,
         options: Mapping[str, Any] | None = None,
         size: int | None = None,
@@ -115,15 +115,15 @@ class _FewShot(BaseEstimator):
         """The method, the shape of its inputs if it has one, and the temperature of its probabilities."""
         if isinstance(self.model, Method):
             return self.model.to(self.device), None, 1.0
-        name = str(self.model)
+        name = str(self.model.path if isinstance(self.model, Run) else self.model)
         if self.encoder_ is not None:
             if name not in METHODS and (Path(name).exists() or name in BUILTIN):
                 raise UserError(
                     f"{name} is a run, which has an encoder of its own: leave out backbone, or name a method"
                 )
             return feature_method(name, self.encoder_.dim, **(self.options or {})).to(self.device), None, 1.0
-        if Path(name).exists() or name not in METHODS:  # a run folder, or a built-in model
-            run = load_run(name, self.device, options=self.options)
+        if isinstance(self.model, Run) or Path(name).exists() or name not in METHODS:  # a run, or a built-in model
+            run = self.model if isinstance(self.model, Run) else load_run(name, self.device, options=self.options)
             if run.method.about.support != "examples":
                 raise UserError(
                     f"{name} learns a class from its description, and a fit gives examples: take the run of another "
@@ -195,8 +195,8 @@ class FewShotClassifier(ClassifierMixin, _FewShot):
     """A classifier for any number of classes with any number of examples each, also unequal numbers.
 
     Args:
-        model: a run folder, the name of a built-in model (characters), a method, or the name of a method that needs
-            no training.
+        model: a run folder, the name of a built-in model (characters), a run that was loaded, a method, or the name of
+            a method that needs no training.
         options: arguments of the method that shall differ from those of the training, such as {"eval_steps": 10}.
         size: side in pixels to which pictures are brought where the model does not say.
         invert: whether dark ink on light paper becomes high ink, as in training; auto decides by the first examples.
@@ -260,7 +260,7 @@ class FewShotRegressor(RegressorMixin, _FewShot):
 
     def __init__(
         self,
-        model: str | Path | Method = "sine-maml",
+        model: str | Path | Run | Method = "sine-maml",
         *,
         options: Mapping[str, Any] | None = None,
         size: int | None = None,

@@ -16,6 +16,7 @@ from .listing import list_command
 from .plot import plot_command
 from .predict import predict_command
 from .run import run_command
+from .serve import serve_command
 from .train import TrainGroup
 
 app = typer.Typer(
@@ -58,6 +59,7 @@ analyze = typer.Typer(help="What a method learns from: kshot analyze gradients R
 analyze.callback()(lambda: None)  # a group of commands, though there is but one
 analyze.command("gradients")(gradients_command())
 app.add_typer(analyze, name="analyze")
+app.command("serve")(serve_command())
 app.command("list")(list_command)
 
 

@@ -21,7 +21,7 @@ USAGE_ERROR = typer.BadParameter.__mro__[1]  # typer's own mistakes of use: a wr
 
 
 ORDER = (
-    *("run", "train", "evaluate", "predict", "compare", "calibrate", "plot", "export", "card", "analyze"),
+    *("run", "train", "evaluate", "predict", "compare", "calibrate", "plot", "export", "card", "serve", "analyze"),
     *("list", "version"),
 )
 

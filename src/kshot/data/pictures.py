@@ -24,15 +24,16 @@ MAX_PIXELS = 64_000_000
 GREY_TOLERANCE = 16  # a picture whose channels never differ by more is grey: JPEG rounds colours
 
 
-def read_picture(path: Path, file: IO[bytes] | None = None) -> Image:
+def read_picture(path: Path, file: IO[bytes] | None = None, most: int = MAX_PIXELS) -> Image:
     """The first frame of a picture file in mode L or RGB: turned as EXIF says, on white where it is transparent.
 
     Args:
         path: the file, and its name in messages.
         file: what to read instead of opening the path.
+        most: how many pixels it may have, 64 million by default; the size is checked before anything is decoded.
 
     Raises:
-        UserError: the file is missing, empty, no picture, damaged, or has more than 64 million pixels.
+        UserError: the file is missing, empty, no picture, damaged, or has more pixels.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -41,7 +42,7 @@ def read_picture(path: Path, file: IO[bytes] | None = None) -> Image:
             if path.stat().st_size == 0:
                 raise UserError(f"{path} is empty (0 bytes): put the picture back or delete the file")
             with path.open("rb") as opened:
-                return read_picture(path, opened)
+                return read_picture(path, opened, most)
         except OSError as e:
             raise UserError(f"{path} cannot be opened ({e.strerror}): check that it exists and may be read") from e
     with warnings.catch_warnings():
@@ -49,13 +50,11 @@ def read_picture(path: Path, file: IO[bytes] | None = None) -> Image:
         try:
             with Image.open(file, formats=FORMATS) as picture:
                 width, height = picture.size
-                if width * height > MAX_PIXELS:
+                if width * height > most:
                     raise Image.DecompressionBombError(f"{width} x {height} pixels")
                 return plain(ImageOps.exif_transpose(picture))
         except Image.DecompressionBombError as e:
-            raise UserError(
-                f"{path} is too large ({e}); at most {MAX_PIXELS:,} pixels are read: make it smaller"
-            ) from e
+            raise UserError(f"{path} is too large ({e}); at most {most:,} pixels are read: make it smaller") from e
         except UnidentifiedImageError as e:
             raise UserError(
                 f"{path} is not a picture of a known format ({', '.join(FORMATS)}): convert it or move it elsewhere"

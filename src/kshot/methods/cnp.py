@@ -52,6 +52,7 @@ class CNP(Method):
     ) -> None:
         super().__init__()
         inputs = int(torch.Size(input_shape).numel())
+        self.output_dim = output_dim
         self.encoder = perceptron([inputs + output_dim] + [hidden] * encoder_layers)
         self.decoder = perceptron([hidden + inputs] + [hidden] * (decoder_layers - 1) + [2 * output_dim])
         initialise(self.encoder, seed)

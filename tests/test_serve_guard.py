@@ -1,0 +1,356 @@
+"""What the page's server refuses, in words, and what many or large requests may cost."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import io
+import json
+import struct
+import threading
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+import pytest
+from PIL import Image
+
+from kshot.errors import UserError
+from kshot.serve import Library, gate, limits
+from kshot.serve.gate import Busy, Gate, Memory
+from kshot.serve.server import listen
+from serve_support import answered, client, encoded, question, refused, serving, sign
+
+MANY = ("characters", "nearest")
+
+
+@contextmanager
+def connected(place: SplitResult) -> Iterator[http.client.HTTPConnection]:
+    """A connection to a server."""
+    made = http.client.HTTPConnection(place.hostname or "", place.port, timeout=60)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def bomb(width: int = 60_000, height: int = 60_000) -> bytes:
+    """A small PNG file that says it is huge."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b"")
+    )
+
+
+def with_query(text: str) -> dict[str, Any]:
+    asked = question()
+    asked["queries"] = [text]
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (b"no picture at all", "query 1 is not a picture of a known format"),
+        (bomb(5000, 5000), "query 1 is too large (5000 x 5000 pixels); at most 1,000,000 pixels are read"),
+        (base64.b64decode(encoded(sign("tent")))[:120], "query 1 is damaged or truncated"),
+    ],
+)
+def test_bad_pictures_in_a_task(data: bytes, told: str) -> None:
+    start = time.monotonic()
+    assert told in refused(client().post("/api/predict", json=with_query(base64.b64encode(data).decode())))
+    assert time.monotonic() - start < 2
+
+
+def test_what_is_not_base64_or_empty() -> None:
+    page = client()
+    assert "query 1 is not base64 ('*** no'" in refused(page.post("/api/predict", json=with_query("*** no")))
+    assert "query 1 is empty" in refused(page.post("/api/predict", json=with_query("data:image/png;base64,")))
+    assert "queries[0] is empty" in refused(page.post("/api/predict", json=with_query("")))
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (b"", "the body is empty (0 bytes)"),
+        (b"GIF89a but no", "the picture is"),
+        (bomb(), "at most 25,000,000 pixels are read: make it smaller"),
+        (b"%PDF-1.7 ...", "is not a picture of a known format"),
+    ],
+)
+def test_bad_uploads(data: bytes, told: str) -> None:
+    assert told in refused(client().post("/api/picture", content=data))
+
+
+def test_too_much_in_a_task_and_too_little() -> None:
+    page = client()
+    many = question()
+    many["classes"] = [{"name": f"c{i}", "pictures": many["queries"]} for i in range(limits.CLASSES + 1)]
+    assert "classes has 21 entries, expected at most 20: leave some out" in refused(
+        page.post("/api/predict", json=many)
+    )
+    shots = question()
+    shots["classes"][1]["pictures"] *= limits.EXAMPLES + 1
+    assert "classes[1].pictures has 21 entries" in refused(page.post("/api/predict", json=shots))
+    full = question(shots=1)
+    full["classes"] = [{"name": f"c{i}", "pictures": full["queries"] * 20} for i in range(6)]
+    assert "120 examples; at most 100 are allowed" in refused(page.post("/api/predict", json=full))
+    asked = question()
+    asked["queries"] *= limits.QUERIES + 1
+    assert "queries has 61 entries" in refused(page.post("/api/predict", json=asked))
+    one = question()
+    one["classes"] = one["classes"][:1]
+    assert "classes has 1 entries, expected at least 2: add some" in refused(page.post("/api/predict", json=one))
+    bare = question()
+    bare["classes"][0]["pictures"] = []
+    assert "classes[0].pictures has 0 entries" in refused(page.post("/api/predict", json=bare))
+    curve = {"model": "sine-maml", "points": [{"x": 0, "y": 0}] * (limits.POINTS + 1)}
+    assert "points has 51 entries" in refused(page.post("/api/curves", json=curve))
+    curve = {"model": "sine-maml", "points": [{"x": 0, "y": 0}], "steps": limits.STEPS + 1}
+    assert "steps is 101: input should be less than or equal to 100" in refused(page.post("/api/curves", json=curve))
+    big = {"data": "glyphs", "way": 20, "shot": 20}
+    assert "at most 100 examples" in refused(page.post("/api/task", json=big))
+
+
+def test_names_of_classes_and_models() -> None:
+    page = client()
+    twice = question()
+    twice["classes"][1]["name"] = " circle "
+    assert "two classes are called 'circle'" in refused(page.post("/api/predict", json=twice))
+    blank = question()
+    blank["classes"][1]["name"] = "  "
+    assert "a name of spaces alone" in refused(page.post("/api/predict", json=blank))
+    assert "did you mean 'characters'" in refused(page.post("/api/predict", json=question("charakters")))
+    wrong = refused(page.post("/api/predict", json=question("sine-maml")))
+    assert "the model sine-maml learns curves, not pictures: take characters" in wrong
+    curve = {"model": "characters", "points": [{"x": 0, "y": 0}]}
+    assert "learns pictures, not curves" in refused(page.post("/api/curves", json=curve))
+    six = question("characters-maml")
+    six["classes"].append({"name": "dot", "pictures": [encoded(sign("line", 9))]})
+    assert "characters-maml was made for 5 classes, and these are 6" in refused(page.post("/api/predict", json=six))
+    assert "unknown data 'glyfs'; did you mean 'glyphs'" in refused(page.post("/api/task", json={"data": "glyfs"}))
+
+
+def test_what_is_not_as_described() -> None:
+    page = client()
+    assert "the body is not JSON" in refused(
+        page.post("/api/predict", content=b"{", headers={"content-type": "application/json"})
+    )
+    assert "model is missing" in refused(page.post("/api/predict", json={}))
+    assert "clases is not known here" in refused(page.post("/api/predict", json={**question(), "clases": []}))
+    infinite = '{"model": "sine-maml", "points": [{"x": 1e999, "y": 0}]}'
+    sent = page.post("/api/curves", content=infinite, headers={"content-type": "application/json"})
+    assert "points[0].x is inf" in refused(sent)
+    assert "there is no /api/nothing here" in refused(page.get("/api/nothing"), 404)
+    assert "does not take GET" in refused(page.get("/api/predict"), 405)
+
+
+@pytest.mark.parametrize(
+    ("host", "opened", "names", "taken"),
+    [
+        ("127.0.0.1:8000", False, (), True),
+        ("localhost:8000", False, (), True),
+        ("[::1]:8000", False, (), True),
+        ("LOCALHOST.", False, (), True),
+        ("evil.example", False, (), False),
+        ("127.0.0.1.evil.example", False, (), False),
+        ("192.168.1.5:8000", False, (), False),
+        ("192.168.1.5:8000", True, (), True),
+        ("evil.example", True, (), False),
+        ("box.example:8000", True, ("box.example",), True),
+        ("", False, (), False),
+        ("[::1", False, (), False),
+    ],
+)
+def test_only_names_of_ours_are_answered(host: str, opened: bool, names: tuple[str, ...], taken: bool) -> None:
+    """A name that is made to lead here (DNS rebinding) opens nothing."""
+    response = client(opened=opened, names=names).get("/api/curve", headers={"host": host})
+    if taken:
+        answered(response)
+    else:
+        assert "is not a name it knows" in refused(response, 403)
+
+
+def test_pages_of_other_servers_may_not_ask() -> None:
+    page = client()
+    curve = {"model": "sine-maml", "points": [{"x": 0, "y": 0}]}
+    for headers in (
+        {"origin": "http://evil.example"},
+        {"origin": "null"},
+        {"origin": "http://127.0.0.1:9999"},
+        {"sec-fetch-site": "cross-site"},
+    ):
+        assert "may not use" in refused(page.post("/api/curves", json=curve, headers=headers), 403)
+    answered(page.post("/api/curves", json=curve, headers={"origin": "http://127.0.0.1"}))
+
+
+def test_every_answer_keeps_scripts_of_others_out() -> None:
+    page = client()
+    for path in ("/", "/docs", "/api/about", "/static/main.js", "/nothing"):
+        policy = page.get(path).headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "script-src 'self';" in policy
+        assert "unsafe" not in policy
+
+
+def test_large_bodies_are_refused_before_they_are_held() -> None:
+    with serving() as address:
+        place = urlsplit(address)
+
+        def post(path: str, size: int, chunked: bool) -> tuple[int, str]:
+            parts = iter([b"x" * (1 << 16)] * (size >> 16))
+            headers = {"content-type": "application/json"} | ({} if chunked else {"content-length": str(size)})
+            with connected(place) as asked:
+                with suppress(BrokenPipeError, ConnectionResetError):  # the answer may come before all was sent
+                    asked.request("POST", path, body=parts, headers=headers, encode_chunked=chunked)
+                answer = asked.getresponse()
+                return answer.status, json.loads(answer.read())["message"]
+
+        for chunked in (True, False):
+            status, message = post("/api/predict", limits.BODY_BYTES + (1 << 20), chunked)
+            assert status == 413
+            assert "at most 8.4 MB are taken: send fewer or smaller pictures" in message
+        status, message = post("/api/picture", limits.UPLOAD_BYTES + (1 << 20), True)
+        assert status == 413
+        assert "at most 16.8 MB" in message
+        assert post("/api/picture", limits.BODY_BYTES + (1 << 20), False)[0] == 422  # not too large, but no picture
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "BODY_SECONDS", 0.3)
+    with ExitStack() as stack:
+        address = stack.enter_context(serving())
+        asked = stack.enter_context(connected(urlsplit(address)))
+        asked.putrequest("POST", "/api/predict")
+        asked.putheader("content-length", "100")
+        asked.endheaders(b"{")
+        answer = asked.getresponse()
+        assert answer.status == 408
+        assert "did not arrive whole within 0.3 seconds" in json.loads(answer.read())["message"]
+
+
+def test_all_bodies_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "HELD_BYTES", 1000)
+    page = client()
+    assert "holds as many large requests as it takes" in refused(page.post("/api/predict", json=question()), 503)
+    answered(page.post("/api/curves", json={"model": "sine-maml", "points": [{"x": 0, "y": 0}]}))
+
+
+def test_many_tabs_at_once_are_all_answered() -> None:
+    """Forty that ask at the same time: each gets its own answer, or is told to ask again."""
+    signs = ("circle", "cross", "line", "zed")
+    with serving() as address:
+        place = urlsplit(address)
+        found: list[tuple[str, int, Any]] = []
+
+        def ask(i: int) -> None:
+            wanted = signs[i % len(signs)]
+            body = json.dumps(question(MANY[i % 2], query=wanted))
+            with connected(place) as asked:
+                asked.request("POST", "/api/predict", body, {"content-type": "application/json"})
+                answer = asked.getresponse()
+                found.append((f"{MANY[i % 2]} {wanted}", answer.status, json.loads(answer.read())))
+
+        threads = [threading.Thread(target=ask, args=(i,)) for i in range(40)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+    assert len(found) == 40
+    assert {status for _, status, _ in found} <= {200, 503}
+    good = [(wanted, answer) for wanted, status, answer in found if status == 200]
+    assert len(good) > limits.WAITING
+    page = client()
+    alone = {
+        f"{model} {wanted}": answered(page.post("/api/predict", json=question(model, query=wanted)))["predictions"][0]
+        for model in MANY
+        for wanted in signs
+    }
+    for asked_for, answer in good:
+        assert answer["predictions"][0]["probabilities"] == pytest.approx(alone[asked_for]["probabilities"], abs=1e-6)
+    assert all("ask again" in answer["message"] for _, status, answer in found if status == 503)
+
+
+def test_the_gate_lets_one_in_and_few_wait() -> None:
+    door, inside, leave = Gate(waiting=1, seconds=0.1), threading.Event(), threading.Event()
+
+    def stay() -> None:
+        with door:
+            inside.set()
+            leave.wait(10)
+
+    first = threading.Thread(target=stay)
+    first.start()
+    inside.wait(10)
+    with pytest.raises(Busy, match=r"was busy for 0\.1 seconds"), door:
+        pass
+    door.seconds = 10
+    second = threading.Thread(target=stay)
+    second.start()
+    while door._places._value:  # until the second one waits
+        time.sleep(0.001)
+    with pytest.raises(Busy, match="as many questions waiting as it takes"), door:
+        pass
+    leave.set()
+    first.join(10)
+    second.join(10)
+    with door:
+        pass
+
+
+def test_a_memory_keeps_the_last_and_no_failures() -> None:
+    made: list[str] = []
+
+    def make(name: str) -> str:
+        made.append(name)
+        return name
+
+    kept: Memory[str] = Memory(2)
+    for name in "abacab":
+        assert kept.get(name, lambda name=name: make(name)) == name
+    assert "".join(made) == "abcb"  # b was forgotten for c
+    assert len(kept) == 2
+    with pytest.raises(ValueError, match="no"):
+        kept.get("d", lambda: (_ for _ in ()).throw(ValueError("no")))
+    assert kept.get("d", lambda: "d") == "d"
+    assert gate.limits is limits
+
+
+def test_what_cannot_be_served() -> None:
+    with pytest.raises(UserError, match="1 to 12 models, and 0 were named"):
+        Library([])
+    with pytest.raises(UserError, match="did you mean 'characters'"):
+        Library(["characterz"])
+    with pytest.raises(UserError, match=r"--port must be between 0 .* got 70000"):
+        listen("127.0.0.1", 70000)
+    with pytest.raises(UserError, match=r"--host no\.such\.name\.invalid names no computer"):
+        listen("no.such.name.invalid", 0)
+    with listen("127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(UserError, match=f"cannot listen on 127.0.0.1 port {port} .*choose another --port"):
+            listen("127.0.0.1", port)
+
+
+def test_a_fault_of_ours_is_told_without_its_insides(monkeypatch: pytest.MonkeyPatch) -> None:
+    from kshot.serve import app
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("planted")
+
+    monkeypatch.setattr(app, "draw_curve", fail)
+    message = refused(client().get("/api/curve"), 500)
+    assert "planted" in message
+    assert "Traceback" not in message
+
+
+def test_an_upload_at_the_limit_of_pixels_is_read() -> None:
+    stream = io.BytesIO()
+    Image.new("L", (5000, 5000), 255).save(stream, "PNG")
+    assert answered(client().post("/api/picture", content=stream.getvalue()))["width"] == 5000
