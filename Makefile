@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: install run test test-slow test-gpu test-peers lint types bench bench-peers results-smoke clean
+.PHONY: install run test test-slow test-gpu test-peers lint types bench bench-peers docs results-smoke clean
 
 install: $(STAMP)
 
@@ -45,8 +45,11 @@ bench-peers: install    ## an environment for each peer under .bench/; the table
 test-peers: install     ## the same losses as the peers (after `make bench-peers`)
 	$(BIN)/pytest -m peers
 
+docs: install           ## the documentation as a site, in site/; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 results-smoke: install  ## repeat a committed result in shortened form (needs Omniglot)
 	$(BIN)/python results/smoke.py results/protonet-omniglot-random-5w1s.json
 
 clean:
-	rm -rf $(VENV) .bench build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .bench build dist site .pytest_cache .mypy_cache .ruff_cache

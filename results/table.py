@@ -1,9 +1,9 @@
 """Write every table that is made from the records beside this file: python results/table.py
 
 That is results/README.md (all records), docs/methods/README.md (the methods side by side), docs/models.md (the built-in
-models), docs/encoders.md and docs/text.md (frozen encoders: the records in encoders/), and in each method's page the
-section "Measured" and paired comparisons (differences.py). Figures of the papers come from published.toml; they are
-never computed with.
+models), docs/encoders.md and docs/text.md (frozen encoders: the records in encoders/), in each method's page the
+section "Measured" and paired comparisons (differences.py), what recipes take and reached (recipes.py), and
+docs/choose.md (choose.py). Figures of the papers come from published.toml; they are never computed with.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import choose
+import recipes
 from differences import with_differences
 
 from kshot.methods import METHODS
@@ -244,15 +246,15 @@ def encoders(sentences: bool) -> str:
     return lines(("method", "encoder", "tested on", "task", "result", "tasks", "record"), rows)
 
 
-def fill(text: str, marker: str, table: str) -> str:
-    """text with the table between `<!-- marker -->` and `<!-- /results -->`."""
-    pattern = rf"(<!-- {re.escape(marker)} -->\n).*?(<!-- /results -->)"
+def fill(text: str, marker: str, table: str, end: str = "results") -> str:
+    """text with the table between `<!-- marker -->` and `<!-- /end -->`."""
+    pattern = rf"(<!-- {re.escape(marker)} -->\n).*?(<!-- /{end} -->)"
     return re.sub(pattern, lambda m: f"{m[1]}\n{table}\n{m[2]}", text, count=1, flags=re.DOTALL)
 
 
 def pages() -> dict[Path, str]:
     """Every page with a table of records, as it should be."""
-    made = {HERE / "README.md": all_records()}
+    made = {HERE / "README.md": all_records(), **recipes.files(records())}
     made[MODEL_PAGE] = fill(MODEL_PAGE.read_text(encoding="utf-8"), "results:models", models())
     for page, sentences in ((HERE.parent / "docs" / "encoders.md", False), (HERE.parent / "docs" / "text.md", True)):
         made[page] = fill(page.read_text(encoding="utf-8"), "results:encoders", encoders(sentences))
@@ -260,6 +262,14 @@ def pages() -> dict[Path, str]:
         text = with_differences(page.read_text(encoding="utf-8"))
         marker = "results" if page.stem == "README" else f"results:{page.stem}"
         made[page] = fill(text, marker, methods_page() if page.stem == "README" else measured_section(page.stem))
+    found = records()
+    tables = {
+        "choose": lines(choose.COLUMNS, choose.rows(lambda name: headline(name, found, False), measured)),
+        "recipes": lines(recipes.COLUMNS, recipes.rows(found)),
+    }
+    for name, table in tables.items():
+        page = METHOD_PAGES.parent / f"{name}.md"
+        made[page] = fill(page.read_text(encoding="utf-8"), name, table, name)
     return made
 
 

@@ -15,6 +15,7 @@ from typer.testing import CliRunner, Result
 
 from kshot.cli.app import app
 from kshot.cli.group import RootGroup
+from kshot.cli.recipes import expand
 
 TINY = [
     *["--data", "scribbles", "--size", "16", "--way", "3", "--query", "2", "--tasks", "2"],
@@ -63,6 +64,7 @@ def understand(command: str) -> None:
     ctx = group.make_context("kshot", ["list"])
     name, found, words = group.resolve_command(ctx, words[1:])
     if name == "train":
+        words = expand(words)
         name, found, words = found.resolve_command(ctx, words)  # type: ignore[union-attr]
     assert found is not None
     found.make_context(name, words, parent=ctx)

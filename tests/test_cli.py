@@ -8,9 +8,8 @@ import sys
 
 import pytest
 
-from cli_support import document, fine, kshot, mistake, process, understand
+from cli_support import document, fine, kshot, mistake, process
 from kshot import __version__
-from kshot.cli.recipes import RECIPES, Recipe
 from kshot.methods import METHODS
 
 
@@ -52,11 +51,6 @@ def test_list_as_json_names_every_method_with_its_options() -> None:
 def test_lists_are_readable_tables() -> None:
     text = fine("list").stdout
     assert all(name in text for name in (*METHODS, "omniglot", "conv4-strided", "package.module:function"))
-
-
-@pytest.mark.parametrize("recipe", RECIPES, ids=lambda r: r.name)
-def test_the_command_of_every_recipe_is_understood(recipe: Recipe) -> None:
-    understand(recipe.command)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "models": {"methods"},
     "training": {"functional", "data", "tasks", "backbones", "methods", "evaluation", "models"},
 }
-FACES = {"cli", "estimator", "export", "serve", "__main__", "__init__"}  # may import everything
+FACES = {"cli", "estimator", "export", "recipes", "serve", "__main__", "__init__"}  # may import everything
 
 
 def imports(path: Path, package: Path) -> set[tuple[str, int]]:

@@ -17,7 +17,7 @@ from .plot import plot_command
 from .predict import predict_command
 from .run import run_command
 from .serve import serve_command
-from .train import TrainGroup
+from .train import train_app
 
 app = typer.Typer(
     cls=RootGroup,
@@ -43,11 +43,7 @@ def root(
 
 
 app.command("run")(run_command)
-app.add_typer(
-    typer.Typer(cls=TrainGroup),
-    name="train",
-    help="Meta-train a method: kshot train METHOD --data NAME --out DIR.",
-)
+app.add_typer(train_app(), name="train")
 app.command("evaluate")(evaluate_command())
 app.command("predict")(predict_command())
 app.command("compare")(compare_command())

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from json import loads
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -28,7 +29,7 @@ def list_command(
         return
     for kind, rows in found.items():
         if kind == "recipes":
-            print("\n\n".join([kind, *(f"{r['name']}: {r['what it does']}\n    {r['command']}" for r in rows)]))
+            print("\n\n".join([kind, *(_recipe(row) for row in rows)]))
         else:
             columns = [c for c in rows[0] if c not in HIDDEN]
             table(columns, [[_word(row[c]) for c in columns] for row in rows], title=kind)
@@ -133,9 +134,32 @@ def _backbones() -> list[dict[str, object]]:
 
 
 def _recipes() -> list[dict[str, object]]:
-    from .recipes import RECIPES
+    from ..recipes import recipes
 
-    return [{"name": r.name, "what it does": r.what, "command": r.command} for r in RECIPES]
+    return [
+        {
+            "name": r.name,
+            "what it does": r.what,
+            "method": r.method,
+            "reproduces": r.reproduces,
+            "differs": r.differs,
+            "needs": r.needs,
+            "takes": r.takes,
+            "reached": list(r.reached),
+            "records": list(r.records),
+            "command": r.command,
+        }
+        for r in recipes()
+    ]
+
+
+def _recipe(row: Mapping[str, Any]) -> str:
+    """A recipe as text: what there is to say of it, and how it is trained."""
+    lines = [f"{row['name']}: {row['what it does']}"]
+    for name in ("reproduces", "differs", "needs", "takes", "reached"):
+        said = row[name] if isinstance(row[name], list) else [row[name]]
+        lines += [f"    {name if n == 0 else '':<10}  {text}" for n, text in enumerate(said) if text]
+    return "\n".join([*lines, f"    kshot train --recipe {row['name']}"])
 
 
 def _figures() -> list[dict[str, object]]:

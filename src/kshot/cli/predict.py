@@ -87,6 +87,11 @@ def _predict(values: dict[str, Any]) -> None:
         temperature=learner.run.temperature if learner.run else 1.0,
         device=device,
     )
+    if learner.run is not None and is_builtin(learner.run.path) and in_colour(values["support"]):
+        note(
+            f"The examples are in colour: {learner.name} was made for characters, sees photos small and grey, and is far "
+            "too sure of them. A model or an encoder that was trained on photos does better: docs/models.md says how."
+        )
     _show(values, found, left_out)
 
 
@@ -112,11 +117,6 @@ def _frozen(learner: Learner, values: dict[str, Any], device: str) -> tuple[list
 def _show(values: dict[str, Any], found: list[Prediction], left_out: list[str]) -> None:
     for message in left_out:
         note(f"left out: {message}")
-    if learner.run is not None and is_builtin(learner.run.path) and in_colour(values["support"]):
-        note(
-            f"The examples are in colour: {learner.name} was made for characters, sees photos small and grey, and is far "
-            f"too sure of them. A model or an encoder that was trained on photos does better: docs/models.md says how."
-        )
     if values["json"]:
         emit([p.as_dict() for p in found])
         return

@@ -1,4 +1,7 @@
-"""`kshot train METHOD`: one sub-command for each method, made from its constructor when it is asked for."""
+"""`kshot train METHOD`: one sub-command for each method, made from its constructor when it is asked for.
+
+`kshot train --recipe NAME` is the same with the flags of a recipe.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, replace
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 from typer.core import TyperGroup
@@ -16,6 +19,7 @@ from ..errors import unknown
 from .console import emit, note, show_log
 from .docs import argument_help
 from .flags import Flag, argument, command, flag_of, given, left_out, pairs
+from .recipes import OPTION, expand
 from .sources import (
     augment_flag,
     data_choice,
@@ -27,12 +31,38 @@ from .sources import (
     use_machine,
 )
 
+if TYPE_CHECKING:
+    from ..training import RunConfig
+
 METHOD, BACKBONE, TRAINING, RUN = "Method", "Backbone", "Training", "Run folder"
 NOT_BACKBONE_OPTIONS = ("input_shape", "seed")
 
 
+def train_app() -> typer.Typer:
+    """`kshot train` with its methods."""
+    app = typer.Typer(cls=TrainGroup)
+
+    @app.callback()
+    def train(
+        recipe: Annotated[
+            str, typer.Option(OPTION, metavar="NAME", help="A recipe in the place of METHOD and its flags.")
+        ] = "",
+    ) -> None:
+        """Meta-train a method: kshot train METHOD --data NAME --out DIR, or kshot train --recipe NAME.
+
+        Recipes are listed by `kshot list recipes`; flags given beside one come in the place of its own, and its run
+        goes to runs/NAME unless --out says otherwise.
+        """
+
+    return app
+
+
 class TrainGroup(TyperGroup):
     """`kshot train`: its sub-commands are the methods that can be trained."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """A recipe's name gives way to what it stands for."""
+        return super().parse_args(ctx, expand(args))
 
     def list_commands(self, ctx: Any) -> list[str]:
         """The names of the methods."""
@@ -62,8 +92,8 @@ def _no_such_method(name: str, trained: list[str]) -> Exception:
     return unknown("method", name, trained)
 
 
-def train_command(name: str) -> Callable[..., None]:
-    """The function behind `kshot train NAME`."""
+def train_command(name: str, run: Callable[[dict[str, Any]], None] | None = None) -> Callable[..., None]:
+    """The function behind `kshot train NAME`; `run` receives its values in the place of the training."""
     from ..methods import METHODS
 
     about = METHODS[name].about
@@ -73,10 +103,10 @@ def train_command(name: str) -> Callable[..., None]:
     )
     own = method_flags(name)
 
-    def run(values: dict[str, Any]) -> None:
+    def train(values: dict[str, Any]) -> None:
         _train(name, own, values)
 
-    return command(run, [_out(), *own.values(), *shared_flags(), _backbone_option()], doc)
+    return command(run or train, [_out(), *own.values(), *shared_flags(), _backbone_option()], doc)
 
 
 def _example(about: Any) -> str:
@@ -178,23 +208,27 @@ def _check_backbone(name: str | None) -> None:
         raise unknown("backbone", name, [*BACKBONES, "package.module:function"])
 
 
-def _train(name: str, own: Mapping[str, Flag], values: dict[str, Any]) -> None:
-    from ..evaluation.plots.make import make_learning
-    from ..training import RunConfig, TensorBoard, start
-    from ..training.folder import RunFolder, read_config
-    from .card import refresh_card
-    from .plot import trained_in_words
+def configured(words: list[str]) -> RunConfig:
+    """The training that `kshot train` with these words would start."""
+    name, *flags = expand(words)
+    values: dict[str, Any] = {}
+    app = typer.Typer(add_completion=False)
+    app.command(name)(train_command(name, values.update))
+    typer.main.get_command(app).main(flags, prog_name=f"kshot train {name}", standalone_mode=False)
+    return _config(name, method_flags(name), values)
 
-    show_log()
-    device = use_machine(values)
+
+def _config(name: str, own: Mapping[str, Flag], values: Mapping[str, Any]) -> RunConfig:
+    from ..training import RunConfig
+
     _check_backbone(values["backbone"])  # before the data are loaded
     backbone = given(values, (f.name for f in backbone_flags()))
     backbone |= pairs("--backbone-option", values["backbone_option"] or [])
     training = {f.name: values[f.name] for f in training_flags() if values[f.name] is not None}
-    config = RunConfig(
+    return RunConfig(
         method=name,
         data=data_choice(values),
-        training={**training, "device": device},
+        training={**training, "device": values["device"]},
         options={option: values[f.name] for option, f in own.items() if values[f.name] is not None},
         backbone=values["backbone"],
         backbone_options=backbone,
@@ -202,7 +236,18 @@ def _train(name: str, own: Mapping[str, Flag], values: dict[str, Any]) -> None:
         validation=task_choice(values, "val_") if values["validation"] else None,
         seed=values["seed"],
     )
-    out = values["out"]
+
+
+def _train(name: str, own: Mapping[str, Flag], values: dict[str, Any]) -> None:
+    from ..evaluation.plots.make import make_learning
+    from ..training import TensorBoard, start
+    from ..training.folder import RunFolder, read_config
+    from .card import refresh_card
+    from .plot import trained_in_words
+
+    show_log()
+    use_machine(values)
+    config, out = _config(name, own, values), values["out"]
     callbacks = [TensorBoard(out)] if values["tensorboard"] else []
     result = start(config, out, resume=values["resume"], overwrite=values["overwrite"], callbacks=callbacks)
     if int(os.environ.get("RANK", "0")):

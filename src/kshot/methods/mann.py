@@ -174,7 +174,7 @@ class MANN(Method):
         return codes.unflatten(-1, (1, -1) if self.labels == "onehot" else (CHARACTERS, LETTERS))
 
     def log_probs(self, output: Tensor) -> Tensor:
-        """log p of every one-hot part's entries: [h, r] [..., D] -> [..., C]."""
+        """log p of every one-hot part's entries, from h and r beside each other: [..., D] -> [..., C]."""
         return self.parts(self.net.outputs(output)).log_softmax(-1).flatten(-2)
 
     def gates(self, features: Tensor, labels: Tensor) -> Tensor:
