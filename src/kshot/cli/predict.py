@@ -90,7 +90,7 @@ def _predict(values: dict[str, Any]) -> None:
     if learner.run is not None and is_builtin(learner.run.path) and in_colour(values["support"]):
         note(
             f"The examples are in colour: {learner.name} was made for characters, sees photos small and grey, and is "
-            "far too sure of them. A model or an encoder that was trained on photos does better: docs/models.md says how."
+            "far too sure of them. A model or an encoder trained on photos does better: docs/models.md says how."
         )
     _show(values, found, left_out)
 
