@@ -57,8 +57,14 @@ def features(fitted: FewShotClassifier, xs: Tensor, xq: Tensor) -> tuple[Tensor,
         fs, fq = _adapted(method, state, xs, xq)
         return fs, fq, "the last layer but one of the network, after it has learned the examples"
     embed: Any = getattr(method, "embed", None)
-    if embed is None and isinstance(getattr(method, "backbone", None), torch.nn.Module):
-        embed = lambda x: method.backbone(as_input(x[0], next(method.parameters()).dtype))[None]  # noqa: E731
+    backbone: Any = getattr(method, "backbone", None)
+    if embed is None and isinstance(backbone, torch.nn.Module):
+        dtype = next(method.parameters()).dtype
+        return (
+            backbone(as_input(xs, dtype)).flatten(1),
+            backbone(as_input(xq, dtype)).flatten(1),
+            "the model's embedding",
+        )
     if embed is None:
         return as_input(xs).flatten(1), as_input(xq).flatten(1), "raw pixels: this method has no embedding"
     return embed(xs[None])[0].flatten(1), embed(xq[None])[0].flatten(1), "the model's embedding"
