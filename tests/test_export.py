@@ -30,7 +30,6 @@ from support import SHAPE, image_tasks, small_method
 
 DOC = (Path(__file__).parent.parent / "docs" / "export.md").read_text(encoding="utf-8")
 NAMES = ("ash", "beech", "cedar")
-QUICK = ("maml", "r2d2")  # an adapted network normalised beside its examples, and a system solved
 CLASSIFIERS = [n for n, m in METHODS.items() if "classes" in m.about.targets and m.about.support == "examples"]
 
 
@@ -68,13 +67,8 @@ def agrees(name: str, folder: Path) -> None:
             np.testing.assert_allclose(p, expected, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", QUICK)
-def test_both_files_answer_like_the_estimator(name: str, tmp_path: Path) -> None:
-    agrees(name, tmp_path)
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted({*CLASSIFIERS} - {*QUICK, "hausdorff"}))
+@pytest.mark.parametrize("name", sorted({*CLASSIFIERS} - {"hausdorff"}))
 def test_every_method_can_be_exported(name: str, tmp_path: Path) -> None:
     agrees(name, tmp_path)
 
@@ -213,6 +207,7 @@ def test_outputs_to_spare_are_cut_off_and_the_temperature_is_inside(tmp_path: Pa
     assert (written["classes"], written["temperature"]) == (["ash", "beech"], 2.5)
     logits, p = torch.export.load(tmp_path / "model.pt2").module()(torch.from_numpy(others(3)))
     torch.testing.assert_close(p, (logits / 2.5).softmax(-1))
+    np.testing.assert_allclose(p.numpy(), classifier.predict_proba(others(3)), atol=1e-5)
     assert p.shape == (3, 2)
 
 
@@ -291,10 +286,10 @@ def coloured_examples() -> tuple[np.ndarray, list[str]]:
     return x.astype(np.uint8), [NAMES[i % 3] for i in range(6)]
 
 
-@pytest.mark.parametrize("head", ["r2d2", "embedding"])
-def test_heads_on_a_frozen_encoder(head: str, tmp_path: Path) -> None:
+def test_a_head_on_a_frozen_encoder(tmp_path: Path) -> None:
+    """Ridge regression: what is solved for the support set is a constant of the file."""
     X, y = coloured_examples()
-    classifier = FewShotClassifier(head, backbone=network_encoder()).fit(X, y)
+    classifier = FewShotClassifier("r2d2", backbone=network_encoder()).fit(X, y)
     said: Any = export(classifier, tmp_path, formats=["torch"])
     assert said["input"]["shape"] == ["batch", 3, 8, 8]
     assert said["input"]["dtype"] == "uint8"
@@ -338,6 +333,7 @@ def test_a_network_of_timm_on_the_command_line(tmp_path: Path) -> None:
         assert dict(zip(said["classes"], p)) == pytest.approx(row["probabilities"], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_descriptions(tmp_path: Path) -> None:
     run = tmp_path / "run"
     fine("train", "protonet-zero", "--data", "glyphs:names", "--way", "9", "--query", "1", "--steps", "2",
@@ -365,7 +361,7 @@ def test_mistakes_are_explained(
     (tmp_path / "file").write_text("")
     assert "is a file" in mistake(*told[:-1], tmp_path / "file", "--format", "torch")
     sine = tmp_path / "sine"
-    fine("train", "maml", "--data", "sinusoid", "--steps", "1", "--tasks", "2", "--no-validation", "--out", sine)
+    fine("train", "maml", "--data", "sinusoid", "--steps", "1", "--engine", "loop", "--no-validation", "--out", sine)
     assert "not on pictures: export it from Python" in mistake("export", sine, *told[2:])
     monkeypatch.setattr(files, "find_spec", lambda name: None if name == "onnxscript" else find_spec(name))
     assert "not installed (onnxscript): pip install 'kshot[export]'" in mistake(*told)
