@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
 from ..data import Sinusoid
@@ -21,27 +19,28 @@ def fit_curve(served: Served, request: CurvesRequest) -> Fits:
 
     A method without steps (a conditional neural process) has one row.
     """
-    method: Any = served.method
+    method = served.method
     low, high = Sinusoid().x_range
     grid = torch.linspace(low, high, GRID)
     x = torch.tensor([[p.x] for p in request.points])  # [S, 1]
     y = torch.tensor([[p.y] for p in request.points])
     xq = torch.cat([grid[:, None], x])[None].to(served.device)  # [1, G + S, 1]
     xs, ys = x[None].to(served.device), y[None].to(served.device)
-    steps = hasattr(method, "predict_steps")
     with evaluating(method):
-        if steps:
-            out = method.predict_steps(xs, ys, xq, 0, request.steps)[:, 0, :, 0]  # [steps + 1, G + S]
+        path = method.predict_steps(xs, ys, xq, 0, request.steps)  # [steps + 1, 1, G + S, 1]
+        if path is None:
+            path = method.predict(method.adapt(xs, ys, 0), xq)[None]  # [1, 1, G + S, 1]
+            own_steps = None
         else:
-            out = method.predict(method.adapt(xs, ys, 0), xq)[0, :, 0][None]  # [1, G + S]
-    out = out.double().cpu().nan_to_num(nan=0.0, posinf=1e30, neginf=-1e30).clamp(-1e30, 1e30)
+            own_steps = int(getattr(method, "eval_steps", request.steps))
+    out = path[:, 0, :, 0].double().cpu().nan_to_num(nan=0.0, posinf=1e30, neginf=-1e30).clamp(-1e30, 1e30)
     error = (out[:, GRID:] - y[:, 0].double()).square().mean(1)
     return Fits(
         model=served.name,
         x=[round(v, 6) for v in grid.tolist()],
         y=[[round(v, 5) for v in row] for row in out[:, :GRID].tolist()],
         errors=error.tolist(),
-        own_steps=int(method.eval_steps) if steps else None,
+        own_steps=own_steps,
         milliseconds=0.0,
     )
 
