@@ -227,6 +227,6 @@ def test_a_newcomer_has_100_photos_sorted_by_one_command_within_a_minute(tmp_pat
     assert command.returncode == 0, err
     assert len(found) == 100
     assert seconds < 60
-    assert "docs/models.md says how" in err  # these are photos, in colour
+    assert "was made for characters" in err  # these are photos, in colour
     right = [Path(row["path"]).name.startswith(row["label"]) for row in found]
     assert np.mean(right) > 0.8
