@@ -1,6 +1,6 @@
 """Train the built-in models again by the recipes beside them, and measure them: python results/models.py [NAME ...]
 
-A recipe writes runs/NAME. What a model needs of it goes to src/kshot/models/NAME, with the record of 1,000 test tasks.
+A recipe writes runs/NAME. What a model needs of it goes to src/kshot/models/NAME, with the record of its test tasks.
 A training that was stopped goes on. With --copy nothing is trained: the run is taken as it is.
 """
 
@@ -14,11 +14,15 @@ from pathlib import Path
 
 from kshot.models import BUILTIN, HERE
 
-EPISODES = "1000"
 KEPT = ("config.yaml", "weights.safetensors", "metrics.jsonl", "calibration.json")
-CHARACTERS = "--data glyphs --split test --way 5 --shot 1 --query 15"
-SINES = "--split test --shot 5 --query 50 --option eval_steps=5"
-TASKS = {"characters": CHARACTERS, "characters-maml": CHARACTERS, "sine-maml": SINES, "sine-pretrained": SINES}
+CHARACTERS = "--data glyphs --split test --way 5 --shot 1 --query 15 --episodes"
+SINES = "--split test --shot 5 --query 50 --option eval_steps=5 --episodes 1000"
+TASKS = {
+    "characters": f"{CHARACTERS} 1000",
+    "characters-maml": f"{CHARACTERS} 400",
+    "sine-maml": SINES,
+    "sine-pretrained": SINES,
+}
 
 
 def kshot(*words: str) -> None:
@@ -39,7 +43,7 @@ def make(name: str, train: bool) -> None:
         if (run / file).exists():
             shutil.copyfile(run / file, folder / file)
     told = shlex.split(TASKS[name])
-    kshot("evaluate", name, *told, "--episodes", EPISODES, "--threads", "1", "--record", str(folder / "record.json"))
+    kshot("evaluate", name, *told, "--threads", "1", "--record", str(folder / "record.json"))
 
 
 if __name__ == "__main__":
