@@ -28,14 +28,9 @@ def fit_curve(served: Served, request: CurvesRequest) -> Fits:
     xs, ys = x[None].to(served.device), y[None].to(served.device)
     with evaluating(method):
         path = method.predict_steps(xs, ys, xq, 0, request.steps)  # [steps + 1, 1, G + S, 1]
-<<<<<<< ours
         if path is None:
             path = method.predict(method.adapt(xs, ys, 0), xq)[None]  # [1, 1, G + S, 1]
             own_steps = None
-=======
-        if path is not None:
-            out = path[:, 0, :, 0]  # [steps + 1, G + S]
->>>>>>> theirs
         else:
             own_steps = int(getattr(method, "eval_steps", request.steps))
     out = path[:, 0, :, 0].double().cpu().nan_to_num(nan=0.0, posinf=1e30, neginf=-1e30).clamp(-1e30, 1e30)
@@ -45,11 +40,7 @@ def fit_curve(served: Served, request: CurvesRequest) -> Fits:
         x=[round(v, 6) for v in grid.tolist()],
         y=[[round(v, 5) for v in row] for row in out[:, :GRID].tolist()],
         errors=error.tolist(),
-<<<<<<< ours
         own_steps=own_steps,
-=======
-        own_steps=int(method.eval_steps) if path is not None else None,
->>>>>>> theirs
         milliseconds=0.0,
     )
 
