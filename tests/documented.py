@@ -73,6 +73,7 @@ FEW_TASKS = {
     "evaluate": "--episodes 2 --query 1",
     "compare": "--episodes 2 --query 1",
     "analyze": "--tasks 1 --steps 2",
+    "plot": "--episodes 2 --query 2 --steps 2 --shots 1 --curves 1 --formats svg",
 }
 BROUGHT = re.compile(
     r"(?<=--data )(omniglot|mini-imagenet|tiered-imagenet|cifar-fs|fc100|cub|caltech101)(:\w+)?(?= |$)"
