@@ -87,6 +87,12 @@ def shortened(command: str, less: Mapping[str, str]) -> list[str]:
     more = less.get(words[0], "").split()
     if words[0] == "train" and words[1] in ENGINES:
         more += ["--engine", "vmap"]  # the fastest one would be looked for
+    if words[0] == "analyze" and "conv4" in words:
+        more += ["--backbone-option", "filters=4", "--way", "2"]
+    if "--warmup" in words:
+        more += ["--warmup", "0"]
+    if words[:2] == ["evaluate", "hausdorff"]:
+        more += ["--size", "28"]
     if words[0] == "train" and "koch" in words:
         more += ["--size", "105", "--way", "2"]
     return words + more
