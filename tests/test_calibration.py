@@ -106,6 +106,8 @@ def test_what_is_no_number_is_left_out_and_the_ends_have_a_bin() -> None:
     found = reliability(torch.tensor([math.nan, 0.0, 1.0, 0.0666]), torch.tensor([True, False, True, False]))
     assert found.count.tolist() == [2, *[0] * 13, 1]
     assert found.right.tolist() == [0] * 14 + [1]
+    halves = reliability(torch.tensor([0.25, 0.5, 0.75]), torch.ones(3, dtype=torch.bool), bins=4)
+    assert halves.count.tolist() == [1, 1, 1, 0]  # an edge belongs to the bin below
     assert math.isnan(reliability(torch.zeros(0), torch.zeros(0, dtype=torch.bool)).ece)
 
 

@@ -218,6 +218,21 @@ def test_grey_examples_bring_no_advice_about_photos(tmp_path: Path) -> None:
     assert "photos" not in done.stderr
 
 
+def test_the_command_and_the_estimator_give_the_same_calibrated_probabilities(tmp_path: Path) -> None:
+    X, y = letters(3, 3)
+    for i, (x, name) in enumerate(zip(X, y)):
+        (tmp_path / "examples" / name[-8:]).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(255 - x).save(tmp_path / "examples" / name[-8:] / f"{i}.png")
+    paths = sorted((tmp_path / "examples").glob("*/*.png"))
+    shown = sorted(paths, key=lambda p: p.name)[::2]
+    told = [word for path in shown for word in ("--query", path)]
+    found = document("predict", "characters", "--support", tmp_path / "examples", *told)
+    sorter = FewShotClassifier("characters").fit(paths, [p.parent.name for p in paths])
+    expected = sorter.predict_proba([row["path"] for row in found])
+    got = np.array([[row["probabilities"][str(c)] for c in sorter.classes_] for row in found])
+    np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
 def test_a_newcomer_has_100_photos_sorted_by_one_command_within_a_minute(tmp_path: Path) -> None:
     examples, unsorted = colours(tmp_path, 5, 20)
     began = time.monotonic()
