@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import io
 import threading
 import time
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import SplitResult
 
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
@@ -122,3 +124,13 @@ def serving(**options: Any) -> Iterator[str]:
         running.should_exit = True
         thread.join(10)
         found.close()
+
+
+@contextmanager
+def connected(place: SplitResult) -> Iterator[http.client.HTTPConnection]:
+    """A connection to a server."""
+    made = http.client.HTTPConnection(place.hostname or "", place.port, timeout=60)
+    try:
+        yield made
+    finally:
+        made.close()

@@ -11,7 +11,7 @@ import pytest
 from cli_support import document, fine, mistake, trained
 
 CURVES = ["--data", "sinusoid", "--steps", "2", "--tasks", "2", "--query", "3", "--no-validation", "--out"]
-SHORT = ["--episodes", "2", "--query", "3", "--shots", "1", "--formats", "svg"]
+SHORT = ["--episodes", "2", "--query", "3", "--ways", "3", "--shots", "1", "--formats", "svg"]
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..compare import compare
-from ..figures import COLOURS, INK, MARKERS, SOFT, explain, look
+from ..figures import COLOURS, INK, MARKERS, explain, look
 from .document import Document, numbers
 from .learning import WORDS
 from .subject import Asked, Subject
@@ -43,7 +43,7 @@ def draw(document: Document) -> Figure:
     measure = reports[0]["measure"]
     rows = max(len(reports), len(pairs))
     with look():
-        figure = Figure(figsize=(9.2, 1.7 + 0.42 * rows), layout="constrained")
+        figure = Figure(figsize=(10.0, 1.7 + 0.45 * rows), layout="constrained")
         left, right = figure.subplots(1, 2)
         _means(left, reports, measure)
         _differences(right, pairs, measure)
@@ -52,42 +52,44 @@ def draw(document: Document) -> Figure:
 
 
 def _means(ax: Axes, reports: Sequence[Mapping[str, Any]], measure: str) -> None:
-    for i, r in enumerate(reports):
-        [value], [half] = numbers([r[measure]]), numbers([r["ci95"]])
+    values, halves = (numbers([r[k] for r in reports]) for k in (measure, "ci95"))
+    for i, (value, half) in enumerate(zip(values, halves)):
         ax.errorbar(value, i, xerr=half, color=COLOURS[i % len(COLOURS)], marker=MARKERS[i % len(MARKERS)],
                     markersize=7, capsize=4, linewidth=1.6)  # fmt: skip
-        ax.annotate(in_numbers(value, half, measure), (value, i), xytext=(0, 8), textcoords="offset points",
-                    ha="center", fontsize=8)  # fmt: skip
-    ax.set_yticks(range(len(reports)), [r["method"] + together(r, reports) for r in reports])
-    ax.set_ylim(len(reports) - 0.5, -0.7)
-    ax.margins(x=0.2)
+    names = [r["method"] + together(r, reports) for r in reports]
+    _rows(ax, [f"{n}\n{in_numbers(v, h, measure)}" for n, v, h in zip(names, values, halves)])
+    ax.margins(x=0.15)
     ax.set_xlabel(WORDS[measure])
     ax.set_title("means")
-    ax.grid(axis="x", alpha=0.25)
 
 
 def together(report: Mapping[str, Any], reports: Sequence[Mapping[str, Any]]) -> str:
     """How the method saw the queries, where methods differ in it (a comparison that is not quite fair)."""
     if not any(r["transductive"] for r in reports):
         return ""
-    return "\n(queries together)" if report["transductive"] else "\n(one by one)"
+    return " (queries together)" if report["transductive"] else " (one by one)"
 
 
 def _differences(ax: Axes, pairs: Sequence[Mapping[str, Any]], measure: str) -> None:
     ax.axvline(0, color=INK, linewidth=0.9)
-    for i, p in enumerate(pairs):
-        [value], [half] = numbers([p["difference"]]), numbers([p["ci95"]])
+    values, halves = (numbers([p[k] for p in pairs]) for k in ("difference", "ci95"))
+    labels = []
+    for i, (pair, value, half) in enumerate(zip(pairs, values, halves)):
         ax.errorbar(value, i, xerr=half, color=INK, marker="o", markersize=7, capsize=4, linewidth=1.6,
-                    markerfacecolor=INK if p["better"] else "white")  # fmt: skip
-        verdict = f"{p['better']} is better" if p["better"] else "no difference shown"
-        words, colour = f"{in_numbers(value, half, measure, sign=True)}, {verdict}", INK if p["better"] else SOFT
-        ax.annotate(words, (value, i), xytext=(0, 8), textcoords="offset points", ha="center", fontsize=8, color=colour,
-                    bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6})  # fmt: skip
-    ax.set_yticks(range(len(pairs)), [f"{p['a']} − {p['b']}" for p in pairs])
-    ax.set_ylim(len(pairs) - 0.5, -0.7)
-    ax.margins(x=0.35)
+                    markerfacecolor=INK if pair["better"] else "white")  # fmt: skip
+        verdict = f"{pair['better']} is better" if pair["better"] else "no difference shown"
+        told = in_numbers(value, half, measure, sign=True)
+        labels.append(f"{pair['a']} − {pair['b']}\n{told}, {verdict}")
+    _rows(ax, labels)
+    ax.margins(x=0.15)
     ax.set_xlabel(f"difference ({'percentage points' if measure == 'accuracy' else WORDS[measure]})")
     ax.set_title("differences on the same tasks")
+
+
+def _rows(ax: Axes, labels: Sequence[str]) -> None:
+    """One row for each label, from above."""
+    ax.set_yticks(range(len(labels)), labels, fontsize=9)
+    ax.set_ylim(len(labels) - 0.5, -0.5)
     ax.grid(axis="x", alpha=0.25)
 
 
