@@ -1,4 +1,4 @@
-"""Train the built-in models again by the recipes beside them, and measure them: python results/models.py [NAME ...]
+"""Train the built-in models again by the recipes of their names, and measure them: python results/models.py [NAME ...]
 
 A recipe writes runs/NAME. What a model needs of it goes to src/kshot/models/NAME, with the record of its test tasks.
 A training that was stopped goes on. With --copy nothing is trained: the run is taken as it is.
@@ -35,10 +35,8 @@ def kshot(*words: str) -> None:
 def make(name: str, train: bool) -> None:
     """Train, copy and measure one model."""
     folder, run = HERE / name, Path("runs") / name
-    recipe = shlex.split((folder / "recipe.txt").read_text(encoding="utf-8"))
-    assert recipe[-2:] == ["--out", str(run)]
     if train:
-        kshot(*recipe[1:], "--threads", "1", "--resume")
+        kshot("train", "--recipe", name, "--threads", "1", "--resume")
     for file in KEPT:
         if (run / file).exists():
             shutil.copyfile(run / file, folder / file)

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from kshot.models import BUILTIN, find_run
 from kshot.recipes import MEASURED, Recipe, read
 
 HERE = Path(__file__).resolve().parent
@@ -38,9 +39,21 @@ def cores(threads: int) -> str:
     return "one core" if threads == 1 else f"{threads} cores"
 
 
+def results(recipe: Recipe, records: dict[str, Record]) -> list[Record]:
+    """What a training reached: the records that the recipe names, and before them that beside the built-in model of its
+    name, where it is of other data.
+    """
+    named = [records[name] for name in recipe.records]
+    if recipe.name in BUILTIN:
+        beside: Record = json.loads((find_run(recipe.name) / "record.json").read_text(encoding="utf-8"))
+        if beside["data"] not in [record["data"] for record in named]:
+            return [beside, *named]
+    return named
+
+
 def takes(recipe: Recipe, records: dict[str, Record], steps: dict[str, Record]) -> str:
     """How long the training takes, measured as a whole or, where nobody trained it, from some of its steps."""
-    own = [records[name] for name in recipe.records]
+    own = results(recipe, records)
     if own:
         return f"{duration(own[0]['train_seconds'])} of {cores(own[0]['threads'])}"
     if recipe.name in steps:
@@ -71,9 +84,9 @@ def reached(record: Record) -> str:
 
 def measured(recipe: Recipe, records: dict[str, Record], steps: dict[str, Record]) -> str:
     """The part of a recipe's file that is not written by hand."""
-    lines = {"takes": takes(recipe, records, steps), "reached": [reached(records[name]) for name in recipe.records]}
-    if not recipe.records:
-        del lines["reached"]
+    lines: dict[str, str | list[str]] = {"takes": takes(recipe, records, steps)}
+    if own := results(recipe, records):
+        lines["reached"] = [reached(record) for record in own]
     return MEASURED + yaml.safe_dump(lines, sort_keys=False, allow_unicode=True, width=10**6)
 
 
@@ -91,7 +104,7 @@ def rows(records: dict[str, Record]) -> list[list[str]]:
     steps, made = measured_steps(), []
     for path in sorted(FOLDER.glob("*.yaml")):
         recipe = read(path)
-        own = [reached(records[name]) for name in recipe.records]
+        own = [reached(record) for record in results(recipe, records)]
         cells = (recipe.what, recipe.reproduces, takes(recipe, records, steps), "; ".join(own), recipe.needs)
         made.append([f"`{recipe.name}`", *(cell or "-" for cell in cells)])
     return made

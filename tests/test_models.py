@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import pickle
-import shlex
 import time
 import tomllib
 from pathlib import Path
@@ -17,7 +16,8 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 
-from cli_support import document, fine, kshot, mistake, process
+from cli_support import document, fine, mistake, process
+from kshot.cli.train import configured
 from kshot.data.glyphs import load_glyphs
 from kshot.errors import UserError
 from kshot.estimator import FewShotClassifier, FewShotRegressor
@@ -42,7 +42,7 @@ def test_a_model_is_small_and_complete(name: str) -> None:
     folder = find_run(name)
     files = {p.name: p.stat().st_size for p in folder.iterdir()}
     assert sum(files.values()) < 1_000_000
-    wanted = {"config.yaml", "weights.safetensors", "metrics.jsonl", "recipe.txt", "record.json"}
+    wanted = {"config.yaml", "weights.safetensors", "metrics.jsonl", "record.json"}
     assert set(files) == wanted | ({"calibration.json"} if name in CLASSIFIERS else set())
     run = load_run(name)
     assert run.train_seconds > 0
@@ -52,20 +52,11 @@ def test_a_model_is_small_and_complete(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", BUILTIN)
-def test_the_recipe_beside_a_model_is_how_it_was_trained(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command, understood by today's command line, is the whole of config.yaml."""
-    words = shlex.split((find_run(name) / "recipe.txt").read_text(encoding="utf-8"))
-    assert words[:2] == ["kshot", "train"]
-    told: list[RunConfig] = []
-
-    def start(config: RunConfig, *arguments: object, **options: object) -> None:
-        told.append(config.complete())
-        raise UserError("understood")
-
-    monkeypatch.setattr("kshot.training.start", start)
-    assert "understood" in kshot(*words[1:]).stderr
+def test_the_recipe_of_its_name_is_how_a_model_was_trained(name: str) -> None:
+    """The recipe, understood by today's command line, is the whole of config.yaml."""
+    told = configured(["--recipe", name]).complete()
     stored = RunConfig.from_dict(read_config(find_run(name) / "config.yaml"))
-    a, b = flatten(told[0].to_dict()), flatten(stored.to_dict())
+    a, b = flatten(told.to_dict()), flatten(stored.to_dict())
     chosen = {"backbone", "options.engine", "training.compile"}  # where the command says nothing, by the training
     assert {k for k in a.keys() | b.keys() if a.get(k) != b.get(k)} <= chosen
 

@@ -66,6 +66,7 @@ def _methods() -> list[dict[str, object]]:
 
 def _models() -> list[dict[str, object]]:
     from ..models import BUILTIN, find_run
+    from ..recipes import find
 
     rows: list[dict[str, object]] = []
     for name, what in BUILTIN.items():
@@ -78,7 +79,7 @@ def _models() -> list[dict[str, object]]:
                 "measured": _measured(record),
                 "kB": str(round(sum(f.stat().st_size for f in folder.iterdir()) / 1000)),
                 "folder": str(folder),
-                "recipe": (folder / "recipe.txt").read_text(encoding="utf-8").strip(),
+                "recipe": find(name).command,
                 "record": record,
             }
         )

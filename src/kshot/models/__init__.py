@@ -2,7 +2,7 @@
 
 Each folder beside this file is a run folder as `kshot train` writes it, without the state that only resuming needs: the
 configuration, the weights, the metrics of the training, the temperature of the probabilities; and, written by the
-program too, the command that trained it (recipe.txt) and what it reached on classes never seen (record.json).
+program too, what it reached on classes never seen (record.json). The recipe of its name trains it again.
 """
 
 from __future__ import annotations
