@@ -19,7 +19,10 @@ from cli_support import kshot, understand
 from documented import FEW_STEPS, FEW_TASKS, PAGES, ROOT, Step, commands, prepare, shortened, steps
 
 AS_PRINTED = ("docs/index.md", "docs/tutorial/prototypes.md")
-SHORTENED = ("README.md", "docs/methods/", "docs/gradients.md", "docs/data.md", "docs/models.md", "docs/figures.md")
+SHORTENED = (
+    *("README.md", "docs/methods/", "docs/gradients.md", "docs/data.md", "docs/models.md", "docs/figures.md"),
+    "docs/tracking.md",
+)
 NOT_RUN = {
     "kshot run": "it takes four minutes; tests/test_cli_run.py runs it shortened",
     "kshot serve": "it serves until it is stopped; tests of the page start it",
