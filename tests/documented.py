@@ -90,8 +90,6 @@ def shortened(command: str, less: Mapping[str, str]) -> list[str]:
         more += ["--engine", "vmap"]  # the fastest one would be looked for
     if words[0] == "analyze" and "conv4" in words:
         more += ["--backbone-option", "filters=4", "--way", "2"]
-    if any(word.startswith("timm:") for word in words):
-        more += ["--backbone-option", "weights=random"]  # in place of a download
     if "--warmup" in words:
         more += ["--warmup", "0"]
     if words[:2] == ["evaluate", "hausdorff"]:
