@@ -11,7 +11,7 @@ import torch
 from kshot.data.curves import Sinusoid
 from kshot.errors import UserError
 from kshot.functional import random
-from kshot.methods import METHODS, build_method, method_options
+from kshot.methods import METHODS, Method, build_method, method_options
 from kshot.tasks import CurveTasks, Tasks
 from support import WAY, outputs, small_method, spec_for, tasks_for
 
@@ -238,7 +238,7 @@ def test_another_way_than_the_head_is_refused(name: str) -> None:
         outputs(small_method(name), tasks_for(name, way=5))
 
 
-@pytest.mark.parametrize("name", [n for n in CLASSIFIERS if hasattr(METHODS[n], "predict_steps")])
+@pytest.mark.parametrize("name", [n for n in CLASSIFIERS if METHODS[n].predict_steps is not Method.predict_steps])
 def test_predictions_by_step_end_in_the_prediction(name: str) -> None:
     method, tasks = trained(name), tasks_for(name, 13)
     steps = method.eval_steps

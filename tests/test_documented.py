@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+import torch
 
 from cli_support import kshot, understand
 from documented import FEW_STEPS, FEW_TASKS, PAGES, ROOT, Step, commands, prepare, shortened, steps
@@ -34,6 +35,10 @@ ELSEWHERE = {
 FEW = {"steps=300": "steps=1", "episodes=500": "episodes=2"}
 ALL = [page for page in PAGES if steps(page)]
 PRINTED_SLOWLY = ("README.md", "docs/tutorial/", "docs/own-data.md", "docs/protocols.md", "docs/recipes.md")
+
+
+# torch's first forward-mode derivative warns of its own parts
+its_own_warning = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
 
 
 def name(page: Path) -> str:
@@ -69,7 +74,8 @@ def follow(page: Path, folder: Path, less: Mapping[str, str]) -> dict[str, float
             code = step.text
             for long, few in FEW.items():
                 code = code.replace(long, few) if less else code
-            exec(compile(code, where, "exec"), scope)
+            with torch.random.fork_rng():  # a reader's program may use the global generator
+                exec(compile(code, where, "exec"), scope)
         seconds[step.text] = time.process_time() - began
     return seconds
 
@@ -81,12 +87,14 @@ def test_every_command_is_understood_as_printed(command: str) -> None:
     understand(command)
 
 
+@its_own_warning
 @pytest.mark.parametrize("page", [p for p in ALL if name(p) not in ELSEWHERE], ids=name)
 def test_a_page_runs(page: Path, folder: Path) -> None:
     printed = name(page) in AS_PRINTED
     follow(page, folder, {} if printed else FEW_TASKS if name(page).startswith(SHORTENED) else FEW_STEPS)
 
 
+@its_own_warning
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [p for p in ALL if name(p).startswith(PRINTED_SLOWLY)], ids=name)
 def test_a_page_runs_as_printed(page: Path, folder: Path) -> None:
