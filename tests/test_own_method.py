@@ -39,6 +39,6 @@ def test_the_three_files_make_a_method(tmp_path: Path) -> None:
         run(*command.split())
     assert (tmp_path / "runs" / "median" / "weights.safetensors").exists()
     assert "median" in run("kshot", "list", "methods")
-    passed = run("pytest", "-p", "no:xdist", "-q", "tests/test_median.py", CONTRACT, "-k", "median")
+    passed = run("pytest", "-p", "no:xdist", "-v", "tests/test_median.py", CONTRACT, "-k", "median")
     assert "failed" not in passed
     assert int(passed.split(" passed")[0].split()[-1]) > 10
