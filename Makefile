@@ -27,7 +27,7 @@ types: install
 test: lint types        ## everything that CI runs; the tests on all cores
 	$(BIN)/pytest --numprocesses auto
 
-test-slow: install      ## accuracy gates and other tests that take minutes
+test-slow: install      ## tests that take minutes
 	$(BIN)/pytest -m slow
 
 test-gpu: install
