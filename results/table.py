@@ -121,6 +121,8 @@ def paper_figure(method: str, record: Record) -> str:
 def instances(method: str, record: Record) -> Iterator[list[str]]:
     """What a record holds beside its measure, with the paper's figure by instance."""
     told = {f.get("instance"): f["value"] for f in PUBLISHED.get(method, {}).get("figures", ()) if "instance" in f}
+    if ((record["config"] or {}).get("options") or {}).get("memory") is False:
+        told = {}  # the baseline of mann: the paper's figures are those with a memory
     for name, more in (record.get("further") or {}).items():
         found = re.search(r"(\d+)", name)
         paper = told.get(int(found[1]), "-") if found and "instance" in name else "-"
