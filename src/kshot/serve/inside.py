@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -12,13 +10,11 @@ from ..estimator import FewShotClassifier
 from ..evaluation.score import evaluating
 from ..functional.distances import cosine, squared_euclidean
 from ..methods.base import as_input
-from ..methods.gradient import Adapted, GradientMethod
+from ..methods.gradient import GradientMethod
 from .classify import Classifiers, Question
 from .library import Served
 from .pictures import png
 from .schemas import Inside, Point
-
-AT_ONCE = 1000  # pictures: bounds the memory
 
 
 def look_inside(classifiers: Classifiers, served: Served, question: Question) -> Inside:
@@ -53,34 +49,15 @@ def look_inside(classifiers: Classifiers, served: Served, question: Question) ->
 def features(fitted: FewShotClassifier, xs: Tensor, xq: Tensor) -> tuple[Tensor, Tensor, str]:
     """What the model makes of examples xs [S, C, H, W] and queries xq [Q, C, H, W]: [S, D], [Q, D], and what it is."""
     method, state = fitted.method_, fitted.state_
-    if isinstance(method, GradientMethod) and isinstance(state, Adapted):
-        fs, fq = _adapted(method, state, xs, xq)
-        return fs, fq, "the last layer but one of the network, after it has learned the examples"
-    embed: Any = getattr(method, "embed", None)
-    backbone: Any = getattr(method, "backbone", None)
-    if embed is None and isinstance(backbone, torch.nn.Module):
-        dtype = next(method.parameters()).dtype
-        return (
-            backbone(as_input(xs, dtype)).flatten(1),
-            backbone(as_input(xq, dtype)).flatten(1),
-            "the model's embedding",
-        )
-    if embed is None:
+    parts = [method.represent(state, x[None]) for x in (xs, xq)]  # [1, ., D] each, or nothing
+    if any(part is None for part in parts) or next(method.parameters(), None) is None:
         return as_input(xs).flatten(1), as_input(xq).flatten(1), "raw pixels: this method has no embedding"
-    return embed(xs[None])[0].flatten(1), embed(xq[None])[0].flatten(1), "the model's embedding"
-
-
-def _adapted(method: GradientMethod, state: Adapted, xs: Tensor, xq: Tensor) -> tuple[Tensor, Tensor]:
-    """Features by the adapted network; a query is normalised beside the support set alone, as when it is predicted."""
-    params = {n: p[0] for n, p in state.params.items()}
-    support = method.inputs(xs)
-    queries = method.inputs(xq)
-
-    def one(query: Tensor) -> Tensor:
-        return method.features_with(params, torch.cat([support, query[None]]))[-1].flatten()
-
-    at_once = max(1, AT_ONCE // (len(xs) + 1))
-    return method.features_with(params, support).flatten(1), torch.vmap(one, chunk_size=at_once)(queries)
+    fs, fq = (part[0] for part in parts if part is not None)
+    after = isinstance(method, GradientMethod)
+    words = (
+        "the last layer but one of the network, after it has learned the examples" if after else "the model's embedding"
+    )
+    return fs, fq, words
 
 
 def principal_plane(x: Tensor) -> tuple[Tensor, list[float]]:
