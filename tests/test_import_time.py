@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+
+import pytest
 
 CODE = """
 import sys, time
@@ -37,3 +40,14 @@ def test_import_kshot_takes_less_than_a_third_of_a_second_beyond_torch_and_loads
 def test_the_parts_of_the_library_load_nothing_heavy_before_they_use_it() -> None:
     everything = "import kshot.evaluation, kshot.methods, kshot.tasks, kshot.training"
     assert measure(CODE.replace("import kshot\n", everything + "\n"))[1] == ""
+
+
+@pytest.mark.parametrize(
+    ("given", "spins"),
+    [({}, "3000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, "none")],
+)
+def test_threads_wait_shortly_unless_the_user_has_decided(given: dict[str, str], spins: str) -> None:
+    others = {k: v for k, v in os.environ.items() if k not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    code = "import os, kshot; print(os.environ.get('GOMP_SPINCOUNT', 'none'))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=others | given)
+    assert done.stdout.strip() == spins

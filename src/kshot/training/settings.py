@@ -11,6 +11,7 @@ from .schedules import Factor, build_schedule
 
 # What may differ between a run and its resumption: none of these changes the weights.
 PRECISIONS = ("float32", "bfloat16")
+LEAST_BETWEEN = 100  # steps between two validations, each of which costs as much as many steps
 FREE = ("checkpoint_every", "max_minutes", "device")
 
 
@@ -82,8 +83,8 @@ class Settings:
 
     @property
     def validate_every(self) -> int:
-        """Steps between validations: a twentieth of the training unless given."""
-        return self.val_every or max(1, self.steps // 20)
+        """Steps between validations, unless given a twentieth of the training and at least LEAST_BETWEEN."""
+        return self.val_every or max(LEAST_BETWEEN, self.steps // 20)
 
     def with_compile(self, on: bool) -> Settings:
         """The same, with or without compiling."""

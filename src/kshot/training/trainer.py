@@ -108,7 +108,8 @@ def train(
         clip_norm: largest norm of all gradients together.
         clip_value: largest absolute value of a gradient's entry.
         validation: source of the tasks by which the best weights are chosen.
-        val_every: steps between validations (by default a twentieth of the training).
+        val_every: steps between validations (by default a twentieth of the training, at least 100); the last step
+            has one too.
         val_tasks: tasks of a validation: always the first of the validation source. On the first 100 of them the
             temperature of the probabilities is fitted at the end.
         val_transductive: whether the queries of a validation task are seen together.
