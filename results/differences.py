@@ -26,15 +26,17 @@ def table(name: str) -> str:
         f"class, {mode}, {first['episodes']} tasks of seed {first['seed']}; one training each. "
         f"Record: [{name}](../../results/compare/{name}.json).\n\n"
     )
-    columns = "| run | options | minutes | accuracy (%) | beside the first, same tasks |\n|---|---|---|---|---|\n"
+    columns = "| run | method, and options that differ | minutes | accuracy (%) | beside the first, same tasks |\n|---|---|---|---|---|\n"
     return head + columns + "".join(lines)
 
 
 def line(record: dict[str, Any], report: dict[str, Any], difference: str) -> str:
     """One method."""
     training = record["trainings"][report["method"]]
-    options = training["config"].get("options", {})
-    shown = ", ".join(f"{n} {options[n]}" for n in ("proximal", "aligned", "init_noise") if options.get(n)) or "none"
+    everyone = [t["config"].get("options", {}) for t in record["trainings"].values()]
+    own = training["config"].get("options", {})
+    apart = [f"{n} {v}" for n, v in own.items() if v and any(options.get(n) != v for options in everyone)]
+    shown = ", ".join([training["config"]["method"], *apart])
     cells = [
         Path(report["method"]).name,
         shown,
