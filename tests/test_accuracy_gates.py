@@ -1,7 +1,7 @@
 """Accuracy gates: short trainings of the foundation's methods by the command line, on real data, on validation classes.
 
-Each gate lies a few points (or a fifth of the error) below what the same command reached when it was written, so that a
-mistake in mathematics, tasks or training shows, and rounding does not.
+Each gate lies two to four points (or a third of the error) below what the same command reached when it was written, so
+that a mistake in mathematics, tasks or training shows, and rounding does not.
 """
 
 from __future__ import annotations
@@ -31,25 +31,25 @@ class Gate:
 
 
 GATES = {
-    "protonet": Gate(f"{CHARACTERS} {STEP}", ONE_SHOT, 96.0),
-    "matching": Gate(f"{CHARACTERS} {STEP}", ONE_SHOT, 94.0),
+    "protonet": Gate(f"{CHARACTERS} {STEP}", ONE_SHOT, 92.0),
+    "matching": Gate(f"{CHARACTERS} {STEP}", ONE_SHOT, 93.0),
     "maml": Gate(
         f"{CHARACTERS} --way 5 --shot 1 --query 1 --tasks 16 --filters 32 --steps 600",
         f"{ONE_SHOT} --transductive",
-        80.0,
+        76.0,
     ),
     "fomaml": Gate(
         f"{CHARACTERS} --way 5 --shot 1 --query 1 --tasks 16 --filters 32 --inner-lr 0.1 --eval-steps 5 --steps 600",
         f"{ONE_SHOT} --transductive",
-        75.0,
+        76.0,
     ),
     "reptile": Gate(
         f"{CHARACTERS} --way 5 --shot 1 --query 9 --tasks 5 --steps 300 --inner-steps 8 --inner-lr 3e-3 "
         "--inner-batch 10 --eval-steps 20 --optimizer sgd --filters 32 --no-mean",
         f"{ONE_SHOT} --transductive",
-        75.0,
+        76.0,
     ),
-    "maml on curves": Gate(f"{CURVES} --steps 4000 --inner-lr 0.01 --eval-steps 10", "--shot 10", 0.5),
+    "maml on curves": Gate(f"{CURVES} --steps 4000 --inner-lr 0.01 --eval-steps 10", "--shot 10", 0.4),
 }
 
 
