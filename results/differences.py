@@ -26,7 +26,10 @@ def table(name: str) -> str:
         f"class, {mode}, {first['episodes']} tasks of seed {first['seed']}; one training each. "
         f"Record: [{name}](../../results/compare/{name}.json).\n\n"
     )
-    columns = "| run | method, and options that differ | minutes | accuracy (%) | beside the first, same tasks |\n|---|---|---|---|---|\n"
+    columns = (
+        "| run | method, and options that differ | minutes | accuracy (%) | beside the first, same tasks |\n"
+        "|---|---|---|---|---|\n"
+    )
     return head + columns + "".join(lines)
 
 
