@@ -14,7 +14,9 @@ a process and an environment of its own, on the same data from the same first we
 they take turns, and a ratio is the peer's time over kshot's within one round: the median, and in brackets the extremes
 over the rounds. Where a peer has several forms (tasks one after the other, or vectorised in chunks), the fastest that
 computes the right gradient stands here. Memory is the peak of the process by the operating system, and in brackets what
-the steps added to it. The best peer of each comparison is in bold; a hand-written loop is shown but is not a peer.
+the steps added to it. Each has the settings that it makes itself: what importing kshot sets in the environment (large
+pages, short waits of threads), a peer does not get. The best peer of each comparison is in bold; a hand-written loop is
+shown but is not a peer.
 """
 COLUMNS = """
 | kshot | time | peer | time | ratio | memory of kshot | memory of the peer |

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
-import os
 import shlex
 import statistics
 import subprocess
@@ -29,7 +28,7 @@ from kshot.data.images import Images
 from kshot.evaluation.files import write_whole
 from kshot.evaluation.records import commit
 from kshot.evaluation.report import versions
-from workers import HERE, ROOT, python_of
+from workers import HERE, ROOT, environment_of, python_of
 
 NAME = "to-accuracy"
 
@@ -43,7 +42,7 @@ def run(library: str, kind: dict[str, Any], start: Path, threads: int) -> tuple[
     """Train one library: its checks, and how it ended."""
     command = [str(python_of(library)), str(HERE / "works" / "accuracy.py"), "--library", library]
     command += ["--kind", json.dumps(kind), "--start", str(start), "--threads", str(threads)]
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "CUDA_VISIBLE_DEVICES": ""}
+    environment = environment_of(library, threads, hide_gpus=True)
     checks: list[dict[str, Any]] = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None

@@ -17,6 +17,7 @@ from works.plan import Entry, Work
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
+OURS = ("THP_MEM_ALLOC_ENABLE", "GOMP_SPINCOUNT")  # what importing kshot sets here; a peer's user would not have it
 LENT = os.environ.get("KSHOT_BENCH_LENT") == "1"  # run the peers' packages with this interpreter
 
 
@@ -37,7 +38,8 @@ def python_of(library: str) -> Path:
 
 def environment_of(library: str, threads: int, *, hide_gpus: bool) -> dict[str, str]:
     """Environment variables of a worker; with KSHOT_BENCH_LENT=1, this interpreter borrows the peer's packages."""
-    found = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    found = {k: v for k, v in os.environ.items() if library == "kshot" or k not in OURS}
+    found["OMP_NUM_THREADS"] = str(threads)
     if hide_gpus:
         found["CUDA_VISIBLE_DEVICES"] = ""
     if LENT and library != "kshot":

@@ -31,7 +31,7 @@ def test_all_figures_of_a_run_and_again_without_its_model(run: Path, tmp_path: P
     copy = Path(shutil.copytree(run, tmp_path / "protonet"))
     first = {one["name"]: one for one in document("plot", copy, *SHORT)}
     drawn = {name for name, one in first.items() if one["files"]}
-    assert drawn == {"learning", "task", "confusion", "similarity", "embedding", "way-shot"}
+    assert drawn == {"learning", "task", "confusion", "reliability", "similarity", "embedding", "way-shot"}
     assert first["adaptation"]["left_out"] == "prototypical network does not learn a task by steps"
     assert all(one["measured"] for one in first.values() if one["files"])
     assert all(Path(file).parent == copy / "figures" for name in drawn for file in first[name]["files"])

@@ -44,7 +44,7 @@ def test_the_parts_of_the_library_load_nothing_heavy_before_they_use_it() -> Non
 
 @pytest.mark.parametrize(
     ("given", "spins"),
-    [({}, "3000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, "none")],
+    [({}, "10000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, "none")],
 )
 def test_threads_wait_shortly_unless_the_user_has_decided(given: dict[str, str], spins: str) -> None:
     others = {k: v for k, v in os.environ.items() if k not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}

@@ -20,6 +20,7 @@ from kshot.evaluation.plots import (
     gates,
     learning,
     memory,
+    reliability,
     similarity,
     task,
 )
@@ -120,7 +121,7 @@ def test_what_makes_no_sense_is_left_out_with_the_reason(plot: object, name: str
 
 
 def test_figures_of_classes_are_left_out_for_curves() -> None:
-    for plot in (task, confusion, similarity, embedding):
+    for plot in (task, confusion, reliability, similarity, embedding):
         with pytest.raises(LeftOut, match="curves, not classes"):
             plot.gather([curve_subject("maml")], FEW)
 

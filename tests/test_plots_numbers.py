@@ -14,6 +14,7 @@ from kshot.evaluation.plots import (
     adaptation,
     confusion,
     embedding,
+    reliability,
     side_by_side,
     similarity,
     task,
@@ -25,6 +26,34 @@ from plot_support import CLASSES, EACH, curve_subject, fresh, noisy_images, pict
 from support import WAY
 
 FEW = Asked(episodes=6)
+
+
+# reliability
+
+
+def test_reliability_is_that_of_a_plain_loop_and_of_the_report() -> None:
+    one = subject("protonet")
+    one.temperature = 2.5
+    found = reliability.gather([one], FEW)
+    report = evaluate(one.method, one.source, episodes=FEW.episodes)
+    bare, warm = found["series"]
+    assert (bare["temperature"], warm["temperature"]) == (1.0, 2.5)
+    assert report.calibration is not None
+    assert bare["ece"] == pytest.approx(report.calibration.before.ece, abs=1e-6)
+    bins: dict[int, list[tuple[float, bool]]] = {}
+    for i in range(FEW.episodes):
+        t = one.source.batch([i])
+        with evaluating(one.method):
+            logits = predictions(one.method, t)[0].double()
+        for z, y in zip(logits, t.yq[0].tolist()):
+            p = (z / 2.5).softmax(0)
+            bins.setdefault(min(14, int(15 * float(p.max()))), []).append((float(p.max()), int(p.argmax()) == y))
+    for b, (count, sure, right) in enumerate(warm["bins"]):
+        inside = bins.get(b, [])
+        assert count == len(inside)
+        if inside:
+            assert sure == pytest.approx(sum(p for p, _ in inside) / count)
+            assert right == pytest.approx(sum(r for _, r in inside) / count)
 
 
 # confusion

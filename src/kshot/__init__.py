@@ -12,4 +12,4 @@ _os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 # Let the threads of an operation wait for each other without holding a core for long: where another process keeps one
 # core busy, small steps on two threads took over 30 times as long as on one. Read once, when torch is imported.
 if "OMP_WAIT_POLICY" not in _os.environ:
-    _os.environ.setdefault("GOMP_SPINCOUNT", "3000")
+    _os.environ.setdefault("GOMP_SPINCOUNT", "10000")

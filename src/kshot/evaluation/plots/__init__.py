@@ -14,6 +14,7 @@ from . import (
     gates,
     learning,
     memory,
+    reliability,
     side_by_side,
     similarity,
     task,
@@ -77,6 +78,12 @@ PLOTS: dict[str, Plot] = {
         confusion.gather,
         confusion.draw,
         asked=("episodes", "task"),
+    ),
+    "reliability": Plot(
+        "how often predictions are right by how sure the method is, with its temperature and without",
+        reliability.gather,
+        reliability.draw,
+        asked=("episodes",),
     ),
     "similarity": Plot(
         "how alike the method finds every query of a task and every example",
