@@ -23,10 +23,10 @@ def listen(host: str, port: int) -> socket.socket:
     if not 0 <= port <= 65535:
         raise UserError(f"--port must be between 0 (any that is free) and 65535; got {port}")
     try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except OSError as e:
         raise UserError(f"--host {host} names no computer ({e}): leave it out for 127.0.0.1, this one alone") from e
-    found = socket.socket(family, kind)
+    found = socket.socket(family, kind, protocol)  # asyncio sends at once (TCP_NODELAY) only where it is told TCP
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         found.bind(address)
