@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -68,3 +70,18 @@ def folders(root: Path, shots: int = 2) -> tuple[Path, Path]:
             coloured(root / "support" / name / f"{i}.png", name, 5 * i)
         coloured(root / "query" / f"{name}.png", name, 17, (30, 30))
     return root / "support", root / "query"
+
+
+def close(features: torch.Tensor, expected: torch.Tensor) -> None:
+    """Equal but for the length."""
+    torch.testing.assert_close(features, torch.nn.functional.normalize(expected, dim=-1), atol=1e-5, rtol=1e-4)
+
+
+class Evil:
+    """Leaves a mark when it is unpickled."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return os.mkdir, (str(self.mark),)

@@ -1,4 +1,7 @@
-"""Exported classifiers say what `kshot predict` says."""
+"""Exported classifiers say what `kshot predict` says.
+
+Longer than 300 lines: all tests share one trained run and its export, which take most of the time.
+"""
 
 from __future__ import annotations
 
