@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import UserError
+from ..functional.convolution import conv2d
 from ..functional.normalize import affine, pooled_moments
 from .init import initialise
 
@@ -24,6 +25,7 @@ class PoolBlock(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(inputs, filters, 3, padding=padding, bias=False, device="meta")
         self.norm = nn.BatchNorm2d(filters, device="meta")
+        self.padding = padding
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, H, W] -> [B, F, H // 2, W // 2] (of H - 2 and W - 2 without padding)."""
@@ -31,14 +33,12 @@ class PoolBlock(nn.Module):
         if not uses_batch(self.norm):
             slope = scale * torch.rsqrt(self.norm.running_var + self.norm.eps)  # type: ignore[operator,arg-type]
             offset = shift - self.norm.running_mean * slope  # type: ignore[operator]
-            y = F.conv2d(
-                x, self.conv.weight * slope[:, None, None, None], offset, padding=self.conv.padding
-            )  # [B, F, H, W]
-            return F.relu(maxima(y), inplace=not torch.is_grad_enabled())
+            y = conv2d(x, self.conv.weight * slope[:, None, None, None], padding=self.padding)  # [B, F, H, W]
+            return F.relu(maxima(y) + offset[:, None, None], inplace=not torch.is_grad_enabled())
         if getattr(self.norm, "group", 0):  # of BatchStatistics: the order of the papers
             return F.max_pool2d(F.relu(self.norm(self.conv(x))), 2)
         sign = torch.where(scale < 0, -1.0, 1.0).to(scale.dtype)  # [F]
-        y = F.conv2d(x, self.conv.weight * sign[:, None, None, None], padding=self.conv.padding)  # [B, F, H, W]
+        y = conv2d(x, self.conv.weight * sign[:, None, None, None], padding=self.padding)  # [B, F, H, W]
         largest, mean, variance = pooled_moments(y)
         note_moments(self.norm, mean.detach() * sign, variance.detach(), y.numel() // y.shape[1])
         slope = scale * sign * torch.rsqrt(variance + self.norm.eps)  # [F], not negative
@@ -98,10 +98,11 @@ class ConvBlock(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(inputs, filters, 3, stride=stride, padding=1, bias=False, device="meta")
         self.norm = nn.BatchNorm2d(filters, device="meta")
+        self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, H, W] -> [B, F, ceil(H / stride), ceil(W / stride)]."""
-        return F.relu(self.norm(self.conv(x)))
+        return F.relu(self.norm(conv2d(x, self.conv.weight, self.stride, 1)))
 
 
 class Conv4Strided(nn.Module):

@@ -72,6 +72,7 @@ def _start(numbers: object) -> None:
     with _numbering:
         _here.number = next(numbers)  # type: ignore[call-overload]
     torch.set_num_threads(1)
+    torch.get_num_threads()  # torch settles a thread's number when first asked, and later takes what others have set
 
 
 _numbering = threading.Lock()
