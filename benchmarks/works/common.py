@@ -226,9 +226,15 @@ def inner_rate(kind: dict[str, Any]) -> float:
     return kind["alpha"] * (1 if kind["data"] == SINE else kind["way"])
 
 
-def meta_training(net: nn.Module, kind: dict[str, Any], gradient: Callable[[], float], note: str = "") -> Steps:
-    """A step of meta-training: clear the gradients, fill them, Adam."""
-    optimizer = torch.optim.Adam(net.parameters(), lr=kind["lr"])
+def meta_training(
+    net: nn.Module,
+    kind: dict[str, Any],
+    gradient: Callable[[], float],
+    note: str = "",
+    optimizer: torch.optim.Optimizer | None = None,
+) -> Steps:
+    """A step of meta-training: clear the gradients, fill them, Adam (torch's, as its users write it, or another)."""
+    optimizer = optimizer or torch.optim.Adam(net.parameters(), lr=kind["lr"])
 
     def step() -> float:
         optimizer.zero_grad()

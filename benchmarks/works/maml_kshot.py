@@ -9,6 +9,7 @@ import torch
 from kshot.functional.memory import keep_memory
 from kshot.methods import MAML, build_method
 from kshot.tasks import Tasks, TaskSpec
+from kshot.training.optimisers import build_optimizer
 
 from .common import SINE, Running, device_of, dtype_of, meta_training, raw_batch
 
@@ -49,5 +50,7 @@ def build(kind: dict[str, Any], library: str, variant: str, start: str | None) -
     tasks = tasks_of(kind)
     method.compiled = form == "compiled"
     method.tune(tasks)
+    method.record_now()  # as after the first seconds of a training
+    optimizer = build_optimizer("adam", list(method.parameters()), lr=kind["lr"])
     note = f"{form}, {method.engine}"
-    return meta_training(method, kind, lambda: float(method.meta_step(tasks)["loss"]), note)
+    return meta_training(method, kind, lambda: float(method.meta_step(tasks)["loss"]), note, optimizer)

@@ -147,7 +147,7 @@ WORKS: dict[str, Work] = {
             *maml_peers((5, 25)),
         ),
         rounds=7,
-        steps=5,
+        steps=50,
     ),
     "protonet-60way": Work(
         "ProtoNet, 60-way 5-shot 5-query Conv4-64 step",

@@ -150,16 +150,21 @@ def over_tasks(f: Callable[..., Any], stacked: tuple[Any, ...], engine: Engine) 
 def run_pieces(f: Callable[[Sequence[Any]], Any], stacked: Any, engine: Engine) -> list[Any]:
     """f of lists of pieces of the stacked arguments: one list, or one for each core."""
     leaves, tree = pytree.tree_flatten(stacked)
-    T = len(leaves[0])
+
+    def pieces(bounds: Sequence[tuple[int, int]]) -> list[Any]:
+        return [pytree.tree_unflatten([x[low:high] for x in leaves], tree) for low, high in bounds]
+
+    return in_threads(f, [pieces(bounds) for bounds in cuts(len(leaves[0]), engine)])
+
+
+def cuts(T: int, engine: Engine) -> list[list[tuple[int, int]]]:
+    """Where T tasks are cut into pieces: first and last + 1 of every piece; one list, or one for each core."""
     workers = min(cores(), T) if engine.threads else 1
-    bounds = [T * w // workers for w in range(workers + 1)]
-
-    def pieces(low: int, high: int) -> list[Any]:
+    found = []
+    for low, high in pairwise(T * w // workers for w in range(workers + 1)):
         size = engine.at_once or high - low
-        starts = range(low, high, size)
-        return [pytree.tree_unflatten([x[s : min(s + size, high)] for x in leaves], tree) for s in starts]
-
-    return in_threads(f, [pieces(low, high) for low, high in pairwise(bounds)])
+        found.append([(s, min(s + size, high)) for s in range(low, high, size)])
+    return found
 
 
 def _unrolled(

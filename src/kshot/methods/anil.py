@@ -96,7 +96,8 @@ class ANIL(MAML):
     def head_loss(self, params: Params, features: Tensor, y: Tensor) -> Tensor:
         """The loss of the inner steps, from features [S, D]."""
         output = F.linear(features, params["head.weight"], params["head.bias"])
-        return self.loss_of(output, y) * (1 if self.output_dim else self.way)
+        loss = self.loss_of(output, y)
+        return loss if self.output_dim else loss * self.way
 
     def inner_loop(self) -> InnerLoop:
         """Gradient descent on the head."""

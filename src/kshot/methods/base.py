@@ -81,6 +81,9 @@ class Method(nn.Module):
     def tune(self, tasks: Tasks) -> None:
         """Choose, by measuring on some tasks, what was left to be chosen; called before the first step."""
 
+    def record_now(self) -> None:
+        """Record the next step and replay it afterwards, if the method does so in long trainings; for measuring."""
+
     def equip(self, load: Callable[[str], Method]) -> None:
         """Take what the training needs from other runs; `load` reads one. Called before the first step."""
 

@@ -21,6 +21,7 @@ from ..errors import UserError
 from ..functional.engines import Engine, MetaGradient, gradient_for, meta_gradient, over_tasks, part_of
 from ..functional.inner import Gradient, InnerLoop, Params, functional_gradient, path
 from ..functional.parallel import worker
+from ..functional.recording import Recorder
 from ..tasks import Tasks
 from .base import Method, as_input, check_way, query_measures
 from .tuning import fastest
@@ -79,6 +80,7 @@ class GradientMethod(Method):
         if engine != "auto":
             Engine.parse(engine)
         self._replicas: dict[int, nn.Module] = {}
+        self.recorder = Recorder()
 
     def make_head(self, features: int, outputs: int, seed: int) -> nn.Module:
         """What follows the backbone."""
@@ -157,11 +159,13 @@ class GradientMethod(Method):
         """The gradient of the mean query loss through the inner steps, by the given engine."""
         xs, ys = self.check(tasks.xs, tasks.ys, tasks.way)
         xq, yq = self.check(tasks.xq, tasks.yq, tasks.way)
+        meta, data = self.parameters_now(), (xs, ys, xq, yq, *self.own_data(tasks))
         loop = self.meta_loop(functional_gradient if self.compiled else gradient_for(engine))
         part = part_of(loop, engine, functional=self.compiled)
+        name = f"meta_gradient {engine} {self.phase()}"
         if self.compiled:
-            part = self.program(f"meta_gradient {engine} {self.phase()}", part)
-        return meta_gradient(self.parameters_now(), (xs, ys, xq, yq, *self.own_data(tasks)), engine, part)
+            return meta_gradient(meta, data, engine, self.program(name, part))
+        return self.recorder.run(name, part, meta, data, engine)
 
     def meta_step(self, tasks: Tasks) -> dict[str, Tensor]:
         """Fill `.grad` of the meta-parameters from a batch of tasks; returns the measures (with "loss")."""
@@ -176,6 +180,10 @@ class GradientMethod(Method):
         """Choose the engine by measuring on some tasks, if it is "auto"."""
         if self.engine == "auto":
             self.engine = fastest(self, tasks)
+
+    def record_now(self) -> None:
+        """Record the next step, however short the training is; for measuring."""
+        self.recorder = Recorder(calls=0, seconds=0.0)
 
     def signature(self) -> dict[str, object]:
         """What the time of a step depends on, beside tasks and machine."""

@@ -69,7 +69,8 @@ class MAML(GradientMethod):
 
     def inner_loss(self, params: Params, x: Tensor, y: Tensor) -> Tensor:
         """The loss of the inner steps: summed over classes, averaged over shots, see inner_lr."""
-        return self.loss_of(self.forward_with(params, x), y) * (1 if self.output_dim else self.way)
+        loss = self.loss_of(self.forward_with(params, x), y)
+        return loss if self.output_dim else loss * self.way
 
     def inner_loop(self) -> InnerLoop:
         """Gradient descent on the support set (eq. 1)."""

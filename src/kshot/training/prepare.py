@@ -74,6 +74,7 @@ def decide(method: Method, tasks: Tasks, steps: int) -> bool:
         "torch": str(torch.__version__),
     }
     probe = copy.deepcopy(method)
+    probe.record_now()
     seconds(probe, tasks)
     plain = min(seconds(probe, tasks) for _ in range(2))
     known = remembered("compiled", key) or {}
