@@ -27,6 +27,7 @@ from .base import Method, as_input, check_way, query_measures
 from .tuning import fastest
 
 ENGINE = "auto"
+FEW = 8  # tasks
 PICTURES_AT_ONCE = 8000  # bounds the memory of queries that are each normalised beside the support set
 
 
@@ -151,6 +152,14 @@ class GradientMethod(Method):
         """The engine, or a safe one as long as none has been chosen (see `tune`)."""
         return Engine() if self.engine == "auto" else Engine.parse(self.engine)
 
+    def adapting_engine(self, tasks: int) -> Engine:
+        """The engine that learns so many tasks, where no gradient goes through the inner steps.
+
+        On a processor, few tasks are learned one after the other, a core each: autograd is faster than vmap there.
+        """
+        few = tasks <= FEW and next(self.parameters()).device.type == "cpu"
+        return Engine(at_once=1, threads=tasks > 1) if few else self.chosen_engine()
+
     def over_tasks(self, f: Callable[..., Any], *stacked: Any) -> Any:
         """f of every task's slice of the stacked arguments [T, ...], results stacked again."""
         return over_tasks(f, stacked, self.chosen_engine())
@@ -205,14 +214,15 @@ class GradientMethod(Method):
     def adapt_path(self, xs: Tensor, ys: Tensor, way: int, steps: int) -> list[Params]:
         """theta_0..theta_steps of every task, each stacked over tasks."""
         x, y = self.check(xs, ys, way)
-        loop, theta, gradient = self.inner_loop(), self.parameters_now(), gradient_for(self.chosen_engine())
+        engine = self.adapting_engine(len(x))
+        loop, theta, gradient = self.inner_loop(), self.parameters_now(), gradient_for(engine)
 
         def one_task(x: Tensor, y: Tensor) -> list[Params]:
             first, *states = path(loop, theta, steps, gradient, x, y)
             return [{n: p for n, p in first.items() if p is not theta.get(n)}, *states]
 
         start = self.start(len(x))
-        first, *states = self.over_tasks(one_task, x, y)
+        first, *states = over_tasks(one_task, (x, y), engine)
         return [start | s for s in (first, *states)]
 
     def outputs(

@@ -149,7 +149,8 @@ class LSTMMetaLearner(GradientMethod):
         x, y = self.check(xs, ys, way)
         if not steps:
             return []
-        theta, loop, gradient = self.parameters_now(), self.inner_loop(), gradient_for(self.chosen_engine())
+        engine = self.adapting_engine(len(x))
+        theta, loop, gradient = self.parameters_now(), self.inner_loop(), gradient_for(engine)
 
         def one_task(x: Tensor, y: Tensor) -> list[Params]:
             state, found = loop.start(theta, x, y), []
@@ -158,7 +159,7 @@ class LSTMMetaLearner(GradientMethod):
                 found.append({n: state[n] for n in kept})
             return found
 
-        states: list[Params] = self.over_tasks(one_task, x, y)
+        states: list[Params] = over_tasks(one_task, (x, y), engine)
         return states
 
     def adapt_path(self, xs: Tensor, ys: Tensor, way: int, steps: int) -> list[Params]:

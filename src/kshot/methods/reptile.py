@@ -146,7 +146,7 @@ class Reptile(GradientMethod):
         x, y = self.check(xs, ys, way)
         first = torch.arange(1, device=x.device)
         picks = self.minibatches(first, x.shape[1], steps, self.eval_batch).expand(len(x), -1, -1)
-        return self.descend(x, y, picks, self.chosen_engine())[0] if steps else [self.start(len(x))]
+        return self.descend(x, y, picks, self.adapting_engine(len(x)))[0] if steps else [self.start(len(x))]
 
     def adapt(self, xs: Tensor, ys: Tensor, way: int) -> Adapted:
         """`eval_steps` minibatch steps on the support set."""
