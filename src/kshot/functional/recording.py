@@ -131,7 +131,7 @@ class Recorder:
         key = (name, mixed, *((d.dtype, d.shape, d.device) for d in data))
         calls, seconds = self._spent.get(key, (0, 0.0))
         began = time.perf_counter()
-        if key not in self._made and calls >= self.calls and seconds >= self.seconds and recordable(data):
+        if key not in self._made and calls >= self.calls and seconds >= self.seconds and recordable(data, engine):
             self._made[key] = pieces(part, meta, data, engine)
         made = self._made.get(key, {})
         found = meta_gradient(meta, data, engine, lambda *args: made.get(len(args[1]), part)(*args))
@@ -153,6 +153,10 @@ def pieces(part: Callable[..., Part], meta: Params, data: tuple[Tensor, ...], en
     return found
 
 
-def recordable(data: tuple[Tensor, ...]) -> bool:
-    """Whether steps may be recorded: on a processor, unless KSHOT_RECORD=0 forbids it."""
-    return os.environ.get("KSHOT_RECORD") != "0" and not data[0].is_cuda
+def recordable(data: tuple[Tensor, ...], engine: Engine) -> bool:
+    """Whether steps may be recorded: on a processor, unless KSHOT_RECORD=0 forbids it.
+
+    Not where steps are computed anew to save memory: the list of operations grows with the inner steps, and makes tens of
+    megabytes.
+    """
+    return os.environ.get("KSHOT_RECORD") != "0" and not data[0].is_cuda and not engine.recompute
