@@ -156,7 +156,7 @@ def pieces(part: Callable[..., Part], meta: Params, data: tuple[Tensor, ...], en
 def recordable(data: tuple[Tensor, ...], engine: Engine) -> bool:
     """Whether steps may be recorded: on a processor, unless KSHOT_RECORD=0 forbids it.
 
-    Not where steps are computed anew to save memory: the list of operations grows with the inner steps, and makes tens of
-    megabytes.
+    Not where steps are computed anew to save memory: the list of operations takes tens of megabytes, the more the more
+    inner steps there are.
     """
     return os.environ.get("KSHOT_RECORD") != "0" and not data[0].is_cuda and not engine.recompute
