@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, fx, nn
 
+from kshot.functional import recording
 from kshot.functional.engines import Engine, cuts
 from kshot.functional.recording import Recorder, Unrecordable, record, simplify
 from kshot.methods import MAML, METHODS
@@ -86,6 +87,15 @@ def test_short_trainings_are_not_recorded(monkeypatch: pytest.MonkeyPatch) -> No
     method.record_now()
     method.meta_step(tasks)
     assert not method.recorder._made
+
+
+def test_few_shapes_are_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recording, "MOST", 1)
+    method = small_method("maml", engine="loop").train()
+    method.record_now()
+    for tasks in (image_tasks(0, T=2), image_tasks(0, T=3)):
+        method.meta_step(tasks)
+    assert len(method.recorder._made) == 1
 
 
 def test_copies_start_anew() -> None:

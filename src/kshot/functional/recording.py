@@ -23,6 +23,7 @@ from .inner import Params
 
 LOG = logging.getLogger("kshot")
 CALLS, SECONDS = 20, 3.0  # what a function has taken before it is recorded, which takes seconds itself
+MOST = 8  # recordings of one method: more would only be many shapes that seldom come
 Function = Callable[..., Any]
 
 
@@ -131,7 +132,8 @@ class Recorder:
         key = (name, mixed, *((d.dtype, d.shape, d.device) for d in data))
         calls, seconds = self._spent.get(key, (0, 0.0))
         began = time.perf_counter()
-        if key not in self._made and calls >= self.calls and seconds >= self.seconds and recordable(data, engine):
+        due = key not in self._made and calls >= self.calls and seconds >= self.seconds
+        if due and len(self._made) < MOST and recordable(data, engine):
             self._made[key] = pieces(part, meta, data, engine)
         made = self._made.get(key, {})
         found = meta_gradient(meta, data, engine, lambda *args: made.get(len(args[1]), part)(*args))
