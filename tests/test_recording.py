@@ -89,6 +89,16 @@ def test_short_trainings_are_not_recorded(monkeypatch: pytest.MonkeyPatch) -> No
     assert not method.recorder._made
 
 
+def test_another_step_size_has_a_recording_of_its_own() -> None:
+    method, tasks = small_method("maml", engine="loop").train(), image_tasks(0, T=2)
+    method.record_now()
+    first = method.meta_step(tasks)["loss"]
+    method.inner_lr /= 2
+    plain = copy.deepcopy(method)
+    plain.recorder = Recorder()
+    assert method.meta_step(tasks)["loss"] == plain.meta_step(tasks)["loss"] != first
+
+
 def test_few_shapes_are_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recording, "MOST", 1)
     method = small_method("maml", engine="loop").train()

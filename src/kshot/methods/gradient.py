@@ -174,7 +174,8 @@ class GradientMethod(Method):
         name = f"meta_gradient {engine} {self.phase()}"
         if self.compiled:
             return meta_gradient(meta, data, engine, self.program(name, part))
-        return self.recorder.run(name, part, meta, data, engine)
+        numbers = [n for n in vars(loop).values() if isinstance(n, int | float)]  # such as alpha: part of a recording
+        return self.recorder.run(f"{name} {numbers}", part, meta, data, engine)
 
     def meta_step(self, tasks: Tasks) -> dict[str, Tensor]:
         """Fill `.grad` of the meta-parameters from a batch of tasks; returns the measures (with "loss")."""
