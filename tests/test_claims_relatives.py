@@ -66,9 +66,9 @@ def test_anil_moves_the_head_and_boil_the_body(make: type[MAML], moves: str, eng
 
 
 def test_anil_computes_the_features_once() -> None:
-    method, calls = plain_method(ANIL, inner_steps=5), list[int]()
+    method, calls, task = plain_method(ANIL, inner_steps=5), list[int](), image_tasks(0, T=1)
     method.net.backbone.register_forward_hook(lambda *_: calls.append(1))
-    method.adapt(image_tasks(0).xs, image_tasks(0).ys, 3)
+    method.adapt(task.xs, task.ys, 3)
     assert len(calls) == 1
 
 
