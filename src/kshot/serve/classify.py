@@ -50,6 +50,11 @@ class Question:
         told = f"{self.inverted} {tuple(self.xs.shape)} {self.names}".encode()
         return hashlib.sha256(told + self.xs.numpy().tobytes()).digest()
 
+    @cached_property
+    def asked(self) -> bytes:
+        """What the answer depends on."""
+        return hashlib.sha256(self.digest + self.xq.numpy().tobytes()).digest()
+
 
 class Classifiers:
     """Classifiers that have learned their examples; the last ones are remembered: a query changes stroke by stroke."""
@@ -58,6 +63,7 @@ class Classifiers:
         self.pictures = Pictures()
         self.decider = Decider()
         self._kept: Memory[FewShotClassifier] = Memory(limits.CLASSIFIERS_KEPT)
+        self._answers: Memory[np.ndarray] = Memory(limits.CLASSIFIERS_KEPT)  # what decided is asked after the answer
 
     def question(self, served: Served, request: TaskRequest) -> Question:
         """The pictures of a request, as the model takes them."""
@@ -94,7 +100,8 @@ class Classifiers:
     def label(self, served: Served, question: Question, decide: bool = True) -> list[Labelled]:
         """What the model says of every query, and which example decided if that is asked."""
         fitted = self.fitted(served, question)
-        p = fitted.predict_proba(question.xq.numpy())  # [Q, N]
+        key = (served.name, question.asked)
+        p = self._answers.get(key, lambda: fitted.predict_proba(question.xq.numpy()))  # [Q, N]
         labels = [str(c) for c in fitted.classes_]
         best = p.argmax(-1)
         decided: list[Decided | None] = [None] * len(p)
