@@ -49,11 +49,8 @@ def record(f: Function, *args: Any) -> Function:
         form.append(spec)
         return found
 
-    with torch.random.fork_rng(devices=[]):  # as if nothing had been tried
-        try:
-            module = make_fx(flat, tracing_mode="fake")(*leaves)
-        except Exception as error:
-            raise Unrecordable(f"{type(error).__name__}: {error}") from error
+    def noted() -> Function:
+        module = make_fx(flat, tracing_mode="fake")(*leaves)
         graph = module.graph
         simplify(graph)
         code = graph.python_code("self")
@@ -66,8 +63,17 @@ def record(f: Function, *args: Any) -> Function:
             with torch.no_grad(), torch.autocast("cpu", enabled=False):  # casts are among the operations
                 return pytree.tree_unflatten(operations(constants, *pytree.tree_flatten(args)[0]), spec)
 
-        if not same(pytree.tree_flatten(replay(*args))[0], pytree.tree_flatten(f(*args))[0]):
-            raise Unrecordable("repeated with the same arguments, it has other results")
+        return replay
+
+    with torch.random.fork_rng(devices=[]):  # as if nothing had been tried
+        known = pytree.tree_flatten(f(*args))[0]
+        try:
+            replay = noted()
+            found = pytree.tree_flatten(replay(*args))[0]
+        except Exception as error:
+            raise Unrecordable(f"{type(error).__name__}: {error}") from error
+    if not same(found, known):
+        raise Unrecordable("repeated with the same arguments, it has other results")
     return replay
 
 
