@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kshot.data.curves import Sinusoid
-from kshot.functional.engines import Engine, meta_gradient, part_of
+from kshot.functional.engines import Engine
 from kshot.functional.inner import SGD, autograd_gradient, path
+from kshot.functional.metagradients import meta_gradient, part_of
 from kshot.methods import FOMAML, MAML, build_method
 from kshot.tasks import CurveTasks, Tasks
 from support import gradient_of, image_tasks, noise, plain_method, small_method

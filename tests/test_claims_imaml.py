@@ -7,9 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kshot.functional.engines import Engine, gradient_for, meta_gradient, part_of
+from kshot.functional.engines import Engine, gradient_for
 from kshot.functional.implicit import Implicit, ProximalSGD, conjugate_gradient
 from kshot.functional.inner import functional_gradient
+from kshot.functional.metagradients import meta_gradient, part_of
 from kshot.methods import FOMAML, IMAML
 from support import gradient_of, graph_size, image_tasks, noise, plain_method, small_method
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -84,6 +84,7 @@ class Gated:
     adapted: Collection[str]
     steps: int
     p: float = 10.0
+    alike: ClassVar[bool] = True
 
     def start(self, meta: Params, xs: Tensor, ys: Tensor) -> Params:
         """c_0, the learned initialisation; everything else is zero."""

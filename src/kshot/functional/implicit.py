@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -51,6 +51,7 @@ class Implicit:
     cg_steps: int
     damping: float = 0.0
     steps: int = 0
+    alike: ClassVar[bool] = True
 
     def start(self, meta: Params, xs: Tensor, ys: Tensor) -> Params:
         """phi*, as a constant."""

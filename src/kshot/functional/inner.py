@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -64,6 +64,10 @@ class InnerLoop(Protocol):
     def steps(self) -> int:
         """How many steps are taken before the loss."""
 
+    @property
+    def alike(self) -> bool:
+        """Whether every step after the first is the same function, whatever its number."""
+
     def start(self, meta: Params, xs: Tensor, ys: Tensor) -> Params:
         """The state before the first step; what else a training task brings is given behind these."""
 
@@ -101,6 +105,7 @@ class SGD:
     alpha: float
     steps: int
     first_order: bool = False
+    alike: ClassVar[bool] = True
 
     def start(self, meta: Params, xs: Tensor, ys: Tensor) -> Params:
         """theta."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -38,6 +38,7 @@ class PerStepSGD(SGD):
     """
 
     norms: Collection[str]
+    alike: ClassVar[bool] = False
 
     def rate(self, meta: Params, name: str, i: int) -> Tensor:
         """alpha of a parameter in step i."""

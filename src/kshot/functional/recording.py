@@ -7,28 +7,22 @@ so its results are the same to the last bit, which is checked when it is made.
 
 from __future__ import annotations
 
-import logging
-import os
-import time
-from collections.abc import Callable, Hashable
-from types import SimpleNamespace
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, fx
+from torch import Tensor
 from torch.utils import _pytree as pytree
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.weak import WeakIdKeyDictionary
 
-from .engines import Engine, MetaGradient, Part, cuts, meta_gradient
-from .inner import Params
-
-LOG = logging.getLogger("kshot")
-CALLS, SECONDS = 20, 3.0  # what a function has taken before it is recorded, which takes seconds itself
-MOST = 8  # recordings of one method: more would only be many shapes that seldom come
 Function = Callable[..., Any]
 
 
 class Unrecordable(Exception):
-    """A function that is no fixed list of operations, such as one that draws random numbers; says why."""
+    """A function that is no fixed list of operations, such as one that reads values of tensors; says why."""
 
 
 def record(f: Function, *args: Any) -> Function:
@@ -37,134 +31,194 @@ def record(f: Function, *args: Any) -> Function:
     What f reads beside its arguments, other than tensors, is that of now. Results have no gradients.
 
     Raises:
-        Unrecordable: f reads values of tensors, or other tensors than its arguments; or its results change.
+        Unrecordable: f draws random numbers or reads values of tensors, or other tensors than its arguments; or its
+            results change.
     """
-    from torch.fx.experimental.proxy_tensor import make_fx  # takes a second to import
-
-    leaves, tree = pytree.tree_flatten(args)
-    form: list[pytree.TreeSpec] = []
-
-    def flat(*leaves: Tensor) -> list[Any]:
-        found, spec = pytree.tree_flatten(f(*pytree.tree_unflatten(list(leaves), tree)))
-        form.append(spec)
-        return found
-
-    def noted() -> Function:
-        module = make_fx(flat, tracing_mode="fake")(*leaves)
-        graph = module.graph
-        simplify(graph)
-        code = graph.python_code("self")
-        names = dict(code.globals)
-        exec(code.src, names)  # the graph's own text: calls of torch's operations
-        constants = SimpleNamespace(**{n.target: getattr(module, n.target) for n in graph.nodes if n.op == "get_attr"})
-        operations, spec = names["forward"], form[0]
-
-        def replay(*args: Any) -> Any:
-            with torch.no_grad(), torch.autocast("cpu", enabled=False):  # casts are among the operations
-                return pytree.tree_unflatten(operations(constants, *pytree.tree_flatten(args)[0]), spec)
-
-        return replay
-
+    own = pytree.tree_map_only(Tensor, Tensor.detach, args)  # one tensor that is given twice counts as two
     with torch.random.fork_rng(devices=[]):  # as if nothing had been tried
-        known = pytree.tree_flatten(f(*args))[0]
+        known = tensors(f(*args))
         try:
-            replay = noted()
-            found = pytree.tree_flatten(replay(*args))[0]
+            with Notes(tensors(own)) as notes:
+                results, form = pytree.tree_flatten(f(*own))
+            operations = program(notes, [notes.name(r) for r in results])
+            found = operations(*tensors(args))
         except Exception as error:
-            raise Unrecordable(f"{type(error).__name__}: {error}") from error
+            raise Unrecordable(str(error) or type(error).__name__) from error
     if not same(found, known):
         raise Unrecordable("repeated with the same arguments, it has other results")
-    return replay
+    return lambda *args: pytree.tree_unflatten(operations(*tensors(args)), form)
 
 
-def same(found: list[Any], known: list[Any]) -> bool:
+def tensors(tree: Any) -> list[Tensor]:
+    """The tensors in a tree, in order."""
+    return [x for x in pytree.tree_leaves(tree) if isinstance(x, Tensor)]
+
+
+def same(found: list[Tensor], known: list[Tensor]) -> bool:
     """Whether two lists hold tensors of the same types and numbers, to the last bit (NaN is a number here)."""
     return len(found) == len(known) and all(
-        isinstance(a, Tensor) and a.dtype == b.dtype and torch.allclose(a, b, rtol=0, atol=0, equal_nan=True)
-        for a, b in zip(found, known)
+        a.dtype == b.dtype and torch.allclose(a, b, rtol=0, atol=0, equal_nan=True) for a, b in zip(found, known)
     )
 
 
-def simplify(graph: fx.Graph) -> None:
-    """Take out what computes nothing, in place: copies of references, views that are there already, unused results."""
-    known: dict[Hashable, fx.Node] = {}
-    for node in list(graph.nodes):
-        value = node.meta.get("val")
-        if not isinstance(value, Tensor):
-            continue
-        place = (value.untyped_storage()._cdata, value.storage_offset(), value.shape, value.stride(), value.dtype)
-        if node.op == "call_function" and is_view(node) and place in known:
-            node.replace_all_uses_with(known[place])
-            graph.erase_node(node)
-        else:
-            known.setdefault(place, node)
-    graph.eliminate_dead_code()
+@dataclass(frozen=True)
+class Name:
+    """A tensor in the notes."""
+
+    number: int
+
+    def __str__(self) -> str:
+        return f"t{self.number}"
 
 
-def is_view(node: fx.Node) -> bool:
-    """Whether the result of an operation is a part of its operand's memory, which it does not write."""
-    schema = getattr(node.target, "_schema", None)
-    if schema is None or schema.is_mutable or len(schema.returns) != 1:
-        return False
-    return schema.returns[0].alias_info is not None
-
-
-class Recorder:
-    """Meta-gradients that are recorded once they have taken so long that a recording is worth its seconds.
-
-    Copies and pickles of it start anew.
+@dataclass(frozen=True)
+class Call:
+    """An operation that was called.
 
     Attributes:
-        calls, seconds: what a meta-gradient has taken before it is recorded.
+        op: the operation.
+        args, kwargs: its operands, with names in place of tensors.
+        reads: the names among them.
+        results: names, None for a result that was not given.
+        single: the operation returns a tensor, not a list.
     """
 
-    def __init__(self, calls: int = CALLS, seconds: float = SECONDS) -> None:
-        self.calls, self.seconds = calls, seconds
-        self._spent: dict[Hashable, tuple[int, float]] = {}
-        self._made: dict[Hashable, dict[int, Function]] = {}  # by the number of tasks of a piece
+    op: Any
+    args: Sequence[Any]
+    kwargs: dict[str, Any]
+    reads: set[Name]
+    results: list[Name | None]
+    single: bool
 
-    def __reduce__(self) -> tuple[type[Recorder], tuple[int, float]]:
-        return Recorder, (self.calls, self.seconds)
 
-    def run(
-        self, name: str, part: Callable[..., Part], meta: Params, data: tuple[Tensor, ...], engine: Engine
-    ) -> MetaGradient:
-        """`engines.meta_gradient`, with a recording of `part` in its place where there is one.
+class Notes(TorchDispatchMode):
+    """While it is active, every operation on tensors is noted, below autograd and `vmap`.
 
-        Args:
-            name: what `part` depends on beside its arguments.
-        """
-        mixed = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu")
-        key = (name, mixed, *((d.dtype, d.shape, d.device) for d in data))
-        calls, seconds = self._spent.get(key, (0, 0.0))
-        began = time.perf_counter()
-        due = key not in self._made and calls >= self.calls and seconds >= self.seconds
-        if due and len(self._made) < MOST and recordable(data, engine):
-            self._made[key] = pieces(part, meta, data, engine)
-        made = self._made.get(key, {})
-        found = meta_gradient(meta, data, engine, lambda *args: made.get(len(args[1]), part)(*args))
-        self._spent[key] = (calls + 1, seconds + time.perf_counter() - began)
+    Tensors are told apart by identity, and live no longer than without it. A view that is there already is not noted.
+
+    Attributes:
+        inputs: names of what was there before.
+        calls: in their order.
+        constants: numbers in the code of which a tensor was made.
+    """
+
+    def __init__(self, inputs: Iterable[Tensor]) -> None:
+        super().__init__()
+        self.calls: list[Call] = []
+        self.constants: dict[Name, Tensor] = {}
+        self._names = WeakIdKeyDictionary()  # of tensors
+        self._owners: list[Name] = []  # of each name: the name whose memory it has
+        self._places: dict[Any, Name] = {}
+        self.inputs = [self._name_now(x) for x in inputs]
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # or torch would load its compiler, tens of megabytes, to say that it must not compile this
+
+    def name(self, x: object) -> Name:
+        """Of a tensor that was noted."""
+        if x not in self._names:
+            raise Unrecordable("it has a result or an operand that is not computed from its arguments")
+        return self._names[x]
+
+    def _name_now(self, x: Tensor, owner: Name | None = None) -> Name:
+        name = Name(len(self._owners))
+        self._owners.append(owner or name)
+        self._names[x] = name
+        self._places.setdefault(place(x, owner or name), name)
+        return name
+
+    def __torch_dispatch__(
+        self, op: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Note a call and make it."""
+        kwargs = kwargs or {}
+        if torch.Tag.nondeterministic_seeded in op.tags:
+            raise Unrecordable("it draws random numbers")
+        if op.name() == "aten::lift_fresh" and args[0] not in self._names:
+            self.constants[self._name_now(args[0])] = args[0].clone()
+        operands = tensors((args, kwargs))
+        noted_args, noted_kwargs = pytree.tree_map_only(Tensor, self.name, (args, kwargs))
+        if any(self._owners[self.name(x).number] in self.constants for x in changed(op, args, kwargs)):
+            raise Unrecordable("it changes a constant")
+        found = op(*args, **kwargs)
+        single = isinstance(found, Tensor)
+        results = [found] if single else found
+        if not single and not operands:  # such as the common type of two types
+            return found
+        if not isinstance(results, list | tuple) or not all(r is None or isinstance(r, Tensor) for r in results):
+            raise Unrecordable(f"{op} has a result that is no tensor")
+        owner = self._owners[self.name(args[0]).number] if single and is_view(op) else None
+        there = self._places.get(place(found, owner)) if owner else None
+        if there:
+            self._names[found] = there
+            return found
+        known = [r if r is None else self._names.get(r) or self._name_now(r, owner) for r in results]
+        self.calls.append(Call(op, noted_args, noted_kwargs, {self.name(x) for x in operands}, known, single))
         return found
 
 
-def pieces(part: Callable[..., Part], meta: Params, data: tuple[Tensor, ...], engine: Engine) -> dict[int, Function]:
-    """Recordings of `part` for every number of tasks that it is given at once; none if it cannot be recorded."""
-    leaves = {n: p.detach() for n, p in meta.items()}
-    bounds = {high - low: (low, high) for worker in cuts(len(data[0]), engine) for low, high in worker}
-    began = time.perf_counter()
-    try:
-        found = {size: record(part, leaves, *(d[low:high] for d in data)) for size, (low, high) in bounds.items()}
-    except Unrecordable as reason:
-        LOG.info("the steps are not recorded: %s", reason)
-        return {}
-    LOG.info("the steps are recorded from here on (%.1f s)", time.perf_counter() - began)
-    return found
+def place(x: Tensor, owner: Name) -> tuple[Any, ...]:
+    """What is the same for two tensors that are the same part of the same memory."""
+    return owner, x.storage_offset(), x.shape, x.stride(), x.dtype
 
 
-def recordable(data: tuple[Tensor, ...], engine: Engine) -> bool:
-    """Whether steps may be recorded: on a processor, unless KSHOT_RECORD=0 forbids it.
+def is_view(op: Any) -> bool:
+    """Whether the result of an operation is a part of its first operand's memory, which it does not write."""
+    schema = op._schema
+    return not schema.is_mutable and len(schema.returns) == 1 and schema.returns[0].alias_info is not None
 
-    Not where steps are computed anew to save memory: the list of operations takes tens of megabytes, the more the more
-    inner steps there are.
-    """
-    return os.environ.get("KSHOT_RECORD") != "0" and not data[0].is_cuda and not engine.recompute
+
+def changed(op: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Tensor]:
+    """The operands that an operation writes."""
+    given = dict(zip((a.name for a in op._schema.arguments), args)) | kwargs
+    written = [a.name for a in op._schema.arguments if a.alias_info is not None and a.alias_info.is_write]
+    return tensors([given.get(name) for name in written])
+
+
+def needed(notes: Notes, results: Sequence[Name]) -> list[tuple[Call, set[Name]]]:
+    """The calls that serve the results, and with each the tensors that are not read any more after it."""
+    wanted, found = set(results), list[tuple[Call, set[Name]]]()
+    read_later = set(results)
+    for call in reversed(notes.calls):
+        made = {r for r in call.results if r is not None}
+        if call.op._schema.is_mutable or made & wanted:
+            wanted |= call.reads
+            found.append((call, (call.reads | made) - read_later - notes.constants.keys()))
+            read_later |= call.reads | made
+    return found[::-1]
+
+
+def program(notes: Notes, results: Sequence[Name]) -> Function:
+    """The calls that serve the results as a function of the inputs that returns a list."""
+    globe: dict[str, Any] = {str(name): value for name, value in notes.constants.items()}
+
+    def written(x: Any) -> str:
+        if isinstance(x, Name) or x is None or isinstance(x, bool | int | str):
+            return str(x) if not isinstance(x, str) else repr(x)
+        if isinstance(x, float) and math.isfinite(x):
+            return repr(x)
+        if isinstance(x, list | tuple):
+            return f"[{', '.join(map(written, x))}]"
+        return named(f"o{len(globe)}", x)
+
+    def named(name: str, value: Any) -> str:
+        globe[name] = value
+        return name
+
+    lines = [f"def operations({', '.join(map(str, notes.inputs))}):"]
+    for call, ended in needed(notes, results):
+        op = named(str(call.op).replace(".", "_"), call.op._op)  # without the method that would call it
+        operands = [*map(written, call.args), *(f"{k}={written(v)}" for k, v in call.kwargs.items())]
+        targets = ", ".join("_" if r is None else str(r) for r in call.results)
+        lines.append(f"    {targets}{'' if call.single else ','} = {op}({', '.join(operands)})")
+        if ended:
+            lines.append(f"    del {', '.join(map(str, ended))}")
+    exec("\n".join([*lines, f"    return [{', '.join(map(str, results))}]"]), globe)
+    operations = globe["operations"]
+
+    def calling(*inputs: Tensor) -> list[Tensor]:
+        with torch.no_grad(), torch.autocast("cpu", enabled=False):  # casts are among the operations
+            return operations(*inputs)
+
+    return calling

@@ -6,6 +6,7 @@ import copy
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,10 +19,11 @@ from ..backbones import feature_size
 from ..backbones.init import linear
 from ..backbones.norm import normalised_in_groups, use_batch_statistics
 from ..errors import UserError
-from ..functional.engines import Engine, MetaGradient, gradient_for, meta_gradient, over_tasks, part_of
+from ..functional.engines import Engine, gradient_for, over_tasks
 from ..functional.inner import Gradient, InnerLoop, Params, functional_gradient, path
+from ..functional.metagradients import MetaGradient, meta_gradient, part_of
 from ..functional.parallel import worker
-from ..functional.recording import Recorder
+from ..functional.recorder import Recorder
 from ..tasks import Tasks
 from .base import Method, as_input, check_way, query_measures
 from .tuning import fastest
@@ -170,12 +172,11 @@ class GradientMethod(Method):
         xq, yq = self.check(tasks.xq, tasks.yq, tasks.way)
         meta, data = self.parameters_now(), (xs, ys, xq, yq, *self.own_data(tasks))
         loop = self.meta_loop(functional_gradient if self.compiled else gradient_for(engine))
-        part = part_of(loop, engine, functional=self.compiled)
         name = f"meta_gradient {engine} {self.phase()}"
         if self.compiled:
-            return meta_gradient(meta, data, engine, self.program(name, part))
+            return meta_gradient(meta, data, engine, self.program(name, part_of(loop, engine, functional=True)))
         numbers = [n for n in vars(loop).values() if isinstance(n, int | float)]  # such as alpha: part of a recording
-        return self.recorder.run(f"{name} {numbers}", part, meta, data, engine)
+        return self.recorder.run(f"{name} {numbers}", partial(part_of, loop, engine), meta, data, engine)
 
     def meta_step(self, tasks: Tasks) -> dict[str, Tensor]:
         """Fill `.grad` of the meta-parameters from a batch of tasks; returns the measures (with "loss")."""
@@ -190,6 +191,7 @@ class GradientMethod(Method):
         """Choose the engine by measuring on some tasks, if it is "auto"."""
         if self.engine == "auto":
             self.engine = fastest(self, tasks)
+            self.recorder = Recorder()
 
     def record_now(self) -> None:
         """Record the next step, however short the training is; for measuring."""

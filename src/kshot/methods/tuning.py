@@ -19,7 +19,7 @@ from ..tasks import Tasks
 
 LOG = logging.getLogger("kshot")
 ENOUGH = 0.3  # seconds of measuring a candidate
-HOPELESS = 1.5  # a first try that took so much longer than the best is not repeated
+HOPELESS = 2.0  # a first try, not yet recorded, that took so much longer than the best is not repeated
 MOST = 3.0  # a batch that takes longer than these seconds is measured on fewer tasks
 MEMORY = 0.6  # part of the free memory that a step may take
 
@@ -31,6 +31,9 @@ class Tunable(Protocol):
 
     def trial(self, tasks: Tasks, engine: Engine) -> object:
         """The costly part of a meta-step, without its effects."""
+
+    def record_now(self) -> None:
+        """Let the next trial be as in a long training."""
 
     def signature(self) -> dict[str, object]:
         """What the time of a step depends on, as far as the method knows."""
@@ -44,6 +47,7 @@ def fastest(method: Tunable, tasks: Tasks) -> str:
         "device": device_name(tasks.xs.device),
         "threads": torch.get_num_threads(),
         "torch": str(torch.__version__),
+        "steps": "recorded",
     }
     known = remembered("engines", key)
     if isinstance(known, str):
@@ -91,12 +95,16 @@ def candidates(count: int, device: torch.device) -> list[Engine]:
 def timed(method: Tunable, tasks: Tasks, engine: Engine, best: float) -> float | None:
     """Seconds of one step, the best of some; None if memory does not suffice."""
     try:
-        seconds, spent, tries = run(method, tasks, engine), 0.0, 0
+        if (seconds := run(method, tasks, engine)) > HOPELESS * best:
+            return seconds
+        method.record_now()
+        run(method, tasks, engine)
+        spent, tries = 0.0, 0
         while tries < 2 or (spent < ENOUGH and tries < 20):
-            if seconds > HOPELESS * best:
-                break
             now = run(method, tasks, engine)
             seconds, spent, tries = min(seconds, now), spent + now, tries + 1
+            if now > HOPELESS * best:
+                break
         return seconds
     except torch.OutOfMemoryError:
         return None
