@@ -108,7 +108,7 @@ def test_auto_measures_once_and_remembers(caplog: pytest.LogCaptureFixture) -> N
         second = small_method("maml", engine="auto").train()
         second.meta_step(tasks)
     assert first.engine == second.engine
-    assert "the fastest of: " in caplog.messages[0]
+    assert "; measured: " in caplog.messages[0]
     assert caplog.messages[1] == f"engine {first.engine} (measured before)"
     assert Engine.parse(first.engine)
 
@@ -117,6 +117,27 @@ def test_auto_takes_the_fastest(monkeypatch: pytest.MonkeyPatch) -> None:
     times = {"loop": 5.0, "loop+threads": 2.0, "vmap": 3.0}
     monkeypatch.setattr(tuning, "timed", lambda m, tasks, engine, best: times.get(str(engine), 9.0))
     assert tuning.fastest(small_method("maml"), image_tasks(0, T=5)) == "loop+threads"
+
+
+def test_of_two_that_are_as_fast_auto_takes_the_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = {"loop": 2.1, "vmap": 2.0}
+    monkeypatch.setattr(tuning, "timed", lambda m, tasks, engine, best: times.get(str(engine), 9.0))
+    assert tuning.fastest(small_method("maml"), image_tasks(0, T=5)) == "loop"
+
+
+def test_an_engine_is_measured_as_it_is_in_a_long_training() -> None:
+    method = small_method("maml").train()
+    assert tuning.timed(method, image_tasks(0, T=5), Engine(at_once=1), float("inf"))
+    assert all(method.recorder._made.values())
+    method.engine = "auto"
+    method.tune(image_tasks(0, T=5))
+    assert not method.recorder._made
+
+
+def test_an_engine_without_hope_is_not_recorded() -> None:
+    method = small_method("maml").train()
+    assert tuning.timed(method, image_tasks(0, T=5), Engine(at_once=1), 1e-9)
+    assert not method.recorder._made
 
 
 def test_auto_recomputes_where_the_graph_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -37,6 +40,14 @@ def method_of(kind: dict[str, Any], **options: Any) -> MAML:
     return method.to(device_of(kind), dtype_of(kind)).train()
 
 
+def chosen(kind: dict[str, Any], threads: int) -> str:
+    """The engine that kshot chooses, which it remembers."""
+    torch.set_num_threads(threads)
+    method = method_of(kind)
+    method.tune(tasks_of(kind))
+    return method.engine
+
+
 def build(kind: dict[str, Any], library: str, variant: str, start: str | None) -> Running:
     """variant: "eager" or "compiled", with "+ENGINE" for another engine than kshot chooses itself.
 
@@ -44,6 +55,9 @@ def build(kind: dict[str, Any], library: str, variant: str, start: str | None) -
     """
     keep_memory()  # as kshot's trainer does
     form, _, engine = variant.partition("+")
+    if not engine:  # measured by another process, so that the memory of the trials is not this one's
+        code = f"from works.maml_kshot import chosen; chosen({kind!r}, {torch.get_num_threads()})"
+        subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent.parent)
     method = method_of(kind, **({"engine": engine} if engine else {}))
     if start is not None:
         torch.save([p.detach().cpu().contiguous() for p in method.parameters()], start)

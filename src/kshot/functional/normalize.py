@@ -112,10 +112,15 @@ def channel_moments(y: Tensor) -> tuple[Tensor, Tensor]:
 
 def dense_gradient(y: Tensor, mean: Tensor, grad_mean: Tensor, grad_variance: Tensor) -> Tensor:
     """What the gradients of the moments say of y: c0 + c1 y."""
+    c0, c1 = dense_numbers(y, mean, grad_mean, grad_variance)
+    return (y * over_channels(c1, y)).add_(over_channels(c0, y))  # addcmul's own derivative has a pass more
+
+
+def dense_numbers(y: Tensor, mean: Tensor, grad_mean: Tensor, grad_variance: Tensor) -> tuple[Tensor, Tensor]:
+    """c0 and c1 [C]."""
     per_channel = y.shape[1] / y.numel()
     c1 = grad_variance * (2 * per_channel)
-    c0 = grad_mean * per_channel - c1 * mean
-    return torch.addcmul(over_channels(c0, y), y, over_channels(c1, y))
+    return grad_mean * per_channel - c1 * mean, c1
 
 
 class _PooledMoments(torch.autograd.Function):
@@ -137,12 +142,15 @@ class _PooledMoments(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_largest: Tensor, grad_mean: Tensor, grad_variance: Tensor, _: None) -> Tensor:
         y, mean, places = ctx.saved_tensors
-        dense = dense_gradient(y, mean, grad_mean, grad_variance)  # [B, C, H, W]
-        if not dense.is_contiguous():  # channels last: the places count pixels, which then stand before the channels
-            flat = dense.permute(0, 2, 3, 1).flatten(1, 2)  # [B, H*W, C]
-            at, values = (t.permute(0, 2, 3, 1).flatten(1, 2) for t in (places, grad_largest))
-            return flat.scatter_add_(1, at, values).unflatten(1, y.shape[2:]).permute(0, 3, 1, 2)
-        return dense.flatten(2).scatter_add_(2, places.flatten(2), grad_largest.flatten(2)).view_as(y)
+        c0, c1 = (c.to(y.dtype) for c in dense_numbers(y, mean, grad_mean, grad_variance))
+        # The sum is made in the form in which the maxima are added: adding in place to a view costs the second
+        # derivative several copies.
+        if not y.is_contiguous():  # channels last: the places count pixels, which then stand before the channels
+            flat, at, values = (t.permute(0, 2, 3, 1).flatten(1, 2) for t in (y, places, grad_largest))  # [B, H*W, C]
+            found = (flat * c1).add_(c0).scatter_add_(1, at, values)
+            return found.unflatten(1, y.shape[2:]).permute(0, 3, 1, 2)
+        flat, at, values = (t.flatten(2) for t in (y, places, grad_largest))  # [B, C, H*W]
+        return (flat * c1[:, None]).add_(c0[:, None]).scatter_add_(2, at, values).view_as(y)
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int], y: Tensor) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
