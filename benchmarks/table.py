@@ -58,8 +58,9 @@ def verdict(found: list[dict[str, Any]]) -> str:
     if bar["ratio"] is not None and best:
         parts.append((f"{best['ratio']:.2f} times", best["ratio"] >= bar["ratio"]))
     if bar["memory"] is not None and best:
-        part = best["ours_peak_mb"] / best["peer_peak_mb"]
-        parts.append((f"memory {part:.2f} times", part <= bar["memory"]))
+        for which, whose in (("peak", "the process"), ("step", "the steps alone")):
+            part = best[f"ours_{which}_mb"] / max(best[f"peer_{which}_mb"], 1)
+            parts.append((f"memory of {whose} {part:.2f} times", part <= bar["memory"]))
     if bar["seconds"] is not None:
         parts.append((duration(first, first["ours_s"]), first["ours_s"] <= bar["seconds"]))
     said = "; ".join(f"{text}: {'met' if met else 'missed'}" for text, met in parts)

@@ -70,3 +70,10 @@ def example(ratio: float, **changes: object) -> dict[str, object]:
 )
 def test_the_bar_is_held_against_the_fastest_peer_that_is_right(others: list[dict[str, object]], said: str) -> None:
     assert said in table().verdict(others)
+
+
+def test_memory_is_held_against_the_bar_with_and_without_what_was_there_before() -> None:
+    bar = {"text": "a third", "ratio": None, "memory": 1 / 3, "seconds": None}
+    sizes = {"ours_peak_mb": 400, "peer_peak_mb": 500, "ours_step_mb": 50, "peer_step_mb": 200}
+    said = table().verdict([example(2.0, **{**sizes, "bar": bar})])
+    assert "memory of the process 0.80 times: missed; memory of the steps alone 0.25 times: met" in said
