@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import weakref
 from dataclasses import replace
 
+import pytest
 import torch
 
 from kshot.functional import random
@@ -12,6 +14,9 @@ from kshot.methods import METHODS, Method, build_method
 from kshot.methods.gradient import GradientMethod
 from kshot.tasks import Tasks, TaskSpec
 
+compiler = pytest.mark.skipif(not any(map(shutil.which, ("g++", "clang++"))), reason="needs a C++ compiler")
+# torch's compiler uses what torch has deprecated
+its_own_warning = pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")
 SHAPE = (1, 16, 16)
 WAY = 3
 ATTRIBUTES = ("a", "b", "c", "d")

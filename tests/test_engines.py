@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,14 +16,11 @@ from kshot.functional.engines import Engine, over_tasks
 from kshot.functional.parallel import cores, in_threads, worker
 from kshot.methods import METHODS, method_options, tuning
 from kshot.methods.gradient import GradientMethod
-from support import graph_size, image_tasks, outputs, small_method
+from support import compiler, graph_size, image_tasks, its_own_warning, outputs, small_method
 
 NAMES = sorted(n for n, m in METHODS.items() if issubclass(m, GradientMethod))
 FORMS = ["loop", "vmap", "chunk:2", "loop+threads", "chunk:2+threads", "vmap+threads"]
 ENGINES = FORMS + [f"{f}+recompute" for f in FORMS]
-# torch's compiler uses what torch has deprecated
-its_own_warning = pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")
-compiler = pytest.mark.skipif(not any(map(shutil.which, ("g++", "clang++"))), reason="needs a C++ compiler")
 
 
 @pytest.fixture(autouse=True)

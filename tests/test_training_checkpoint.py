@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from kshot.backbones.init import linear
+from kshot.backbones.init import linear_layer
 from kshot.errors import UserError
 from kshot.evaluation import files
 from kshot.functional import random
@@ -57,7 +57,7 @@ def test_a_broken_file_is_named(content: bytes, tmp_path: Path) -> None:
 
 def test_weights_of_another_model_are_refused() -> None:
     with pytest.raises(UserError, match=r"run/weights does not fit(.|\n)*size mismatch for weight"):
-        load_into(linear(2, 3, seed=0), linear(3, 3, seed=0).state_dict(), "run/weights")
+        load_into(linear_layer(2, 3, seed=0), linear_layer(3, 3, seed=0).state_dict(), "run/weights")
 
 
 @pytest.mark.parametrize(("name", "momentum"), [*((name, 0.0) for name in OPTIMIZERS), ("sgd", 0.9)])

@@ -19,11 +19,9 @@ from kshot.methods.protonet import ProtoNet
 from kshot.tasks import CurveTasks
 from kshot.training import load_run, prepare, train
 from kshot.training.trainer import TrainResult
-from support import SMALL, Plain, equipped, image_tasks, spec_for, tasks_for
+from support import SMALL, Plain, compiler, equipped, image_tasks, its_own_warning, spec_for, tasks_for
 
 SOURCE = CurveTasks(Sinusoid(), shot=5, query=5)
-compiler = pytest.mark.skipif(not any(map(shutil.which, ("g++", "clang++"))), reason="needs a C++ compiler")
-its_own_warning = pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")
 
 
 @pytest.fixture(autouse=True)
@@ -68,7 +66,7 @@ def test_a_short_training_is_not_compiled(tmp_path: Path, caplog: pytest.LogCapt
     out = tmp_path / "run"
     with caplog.at_level(logging.INFO, "kshot"):
         run(maml(engine="vmap"), out, compile=True)
-    assert "not compiled: it would take about 120 s and save about 0 s" in caplog.text
+    assert "not compiled: it would take about 60 s and save about 0 s" in caplog.text
     assert config(out)["training"]["compile"] is False
     assert run(maml(engine="vmap"), out, compile=True, resume=True).finished
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from ..errors import UserError
 from ..functional.convolution import conv2d
 from ..functional.normalize import affine, pooled_moments
+from ..functional.relu import relu
 from .init import initialise
 
 
@@ -42,7 +43,7 @@ class PoolBlock(nn.Module):
         largest, mean, variance = pooled_moments(y)
         note_moments(self.norm, mean.detach() * sign, variance.detach(), y.numel() // y.shape[1])
         slope = scale * sign * torch.rsqrt(variance + self.norm.eps)  # [F], not negative
-        return F.relu(affine(largest, mean, slope, shift))
+        return relu(affine(largest, mean, slope, shift))
 
 
 def maxima(y: Tensor) -> Tensor:
@@ -102,7 +103,7 @@ class ConvBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, H, W] -> [B, F, ceil(H / stride), ceil(W / stride)]."""
-        return F.relu(self.norm(conv2d(x, self.conv.weight, self.stride, 1)))
+        return relu(self.norm(conv2d(x, self.conv.weight, self.stride, 1)))
 
 
 class Conv4Strided(nn.Module):

@@ -5,7 +5,26 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+from ..functional.linear import linear
+from ..functional.relu import relu
+
+
+class Linear(nn.Linear):
+    """A linear layer with fast second derivatives."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """[..., D] -> [..., N]."""
+        return linear(input, self.weight, self.bias)
+
+
+class ReLU(nn.ReLU):
+    """max(x, 0) with fast second derivatives."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """[...] -> [...]."""
+        return relu(input)
 
 
 def initialise(module: nn.Module, seed: int, *, xavier: bool = False) -> None:
@@ -31,8 +50,8 @@ def initialise(module: nn.Module, seed: int, *, xavier: bool = False) -> None:
             part.reset_parameters()
 
 
-def linear(inputs: int, outputs: int, seed: int) -> nn.Linear:
+def linear_layer(inputs: int, outputs: int, seed: int) -> Linear:
     """A linear layer with weights from the seed."""
-    layer = nn.Linear(inputs, outputs, device="meta")
+    layer = Linear(inputs, outputs, device="meta")
     initialise(layer, seed)
     return layer

@@ -6,7 +6,7 @@ import math
 
 from torch import Tensor, nn
 
-from .init import initialise
+from .init import Linear, ReLU, initialise
 
 
 class MLP(nn.Module):
@@ -26,7 +26,7 @@ class MLP(nn.Module):
         sizes = [math.prod(input_shape)] + [hidden] * layers
         parts: list[nn.Module] = [nn.Flatten()]
         for i in range(layers):
-            parts += [nn.Linear(sizes[i], sizes[i + 1], device="meta"), nn.ReLU()]
+            parts += [Linear(sizes[i], sizes[i + 1], device="meta"), ReLU()]
         self.layers = nn.Sequential(*parts)
         self.out_features = hidden
         initialise(self, seed)

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from ..functional.relu import relu
 from .conv4 import PoolBlock
 
 
@@ -28,6 +29,7 @@ def _mean_pool(x: Tensor, size: Any, stride: Any = None, padding: Any = 0, *_: A
 
 SMOOTH: dict[Callable[..., Any], Callable[..., Tensor]] = {
     F.relu: _softplus,
+    relu: _softplus,
     torch.relu: _softplus,
     Tensor.relu: _softplus,
     F.leaky_relu: _softplus,

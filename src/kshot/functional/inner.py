@@ -115,7 +115,8 @@ class SGD:
         """One step of gradient descent on the whole support set."""
         fixed = {n: p.detach() if self.first_order else p for n, p in meta.items() if n not in state}
         grads, _ = gradient(lambda p: (self.support_loss(fixed | p, xs, ys), ()), state, constant=self.first_order)
-        return {n: p - self.rate(meta, n, i) * grads[n] for n, p in state.items()}
+        # as a sum: its derivative has an operation less than that of the difference, which is the same to the last bit
+        return {n: p + grads[n] * -self.rate(meta, n, i) for n, p in state.items()}
 
     def rate(self, meta: Params, name: str, i: int) -> float | Tensor:
         """The step size of a parameter in step i."""

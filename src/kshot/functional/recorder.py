@@ -15,6 +15,7 @@ from torch import Tensor
 from .engines import Engine, cuts
 from .inner import Params
 from .metagradients import Calling, MetaGradient, Part, meta_gradient
+from .parallel import cores
 from .recording import Function, Unrecordable, record
 
 LOG = logging.getLogger("kshot")
@@ -31,15 +32,16 @@ class Recorder:
 
     Attributes:
         calls, seconds: what a meta-gradient has taken before it is recorded.
+        compiled: the recordings are compiled.
     """
 
-    def __init__(self, calls: int = CALLS, seconds: float = SECONDS) -> None:
-        self.calls, self.seconds = calls, seconds
+    def __init__(self, calls: int = CALLS, seconds: float = SECONDS, compiled: bool = False) -> None:
+        self.calls, self.seconds, self.compiled = calls, seconds, compiled
         self._spent: dict[Hashable, tuple[int, float]] = {}
         self._made: dict[Hashable, Recordings] = {}
 
-    def __reduce__(self) -> tuple[type[Recorder], tuple[int, float]]:
-        return Recorder, (self.calls, self.seconds)
+    def __reduce__(self) -> tuple[type[Recorder], tuple[int, float, bool]]:
+        return Recorder, (self.calls, self.seconds, self.compiled)
 
     def run(self, name: str, part_of: Parts, meta: Params, data: tuple[Tensor, ...], engine: Engine) -> MetaGradient:
         """`metagradients.meta_gradient`, with recordings in the place of the functions that there are some of.
@@ -53,8 +55,9 @@ class Recorder:
         calls, seconds = self._spent.get(key, (0, 0.0))
         began = time.perf_counter()
         due = key not in self._made and calls >= self.calls and seconds >= self.seconds
-        if due and len(self._made) < MOST and recordable(data):
-            self._made[key] = recordings(part_of, meta, data, engine, logging.INFO if self.calls else logging.DEBUG)
+        if due and len(self._made) < MOST and (self.compiled or recordable(data)):
+            level = logging.INFO if self.calls else logging.DEBUG
+            self._made[key] = recordings(part_of, meta, data, engine, level, self.compiled)
         made = self._made.get(key, {})
 
         def part(meta: Params, *data: Tensor) -> Part:
@@ -65,17 +68,21 @@ class Recorder:
         return found
 
 
-def recordings(part_of: Parts, meta: Params, data: tuple[Tensor, ...], engine: Engine, level: int) -> Recordings:
+def recordings(
+    part_of: Parts, meta: Params, data: tuple[Tensor, ...], engine: Engine, level: int, compiled: bool
+) -> Recordings:
     """Of all functions that compute the tasks, for every number of tasks of a piece; none if one is unrecordable.
 
     Args:
         level: of what is logged about it.
+        compiled: the recordings are compiled.
     """
     leaves, made = {n: p.detach() for n, p in meta.items()}, Recordings()
+    threads = 0 if not compiled else 1 if engine.threads else cores()
 
     def noting(size: int, name: str, f: Function, *args: Any) -> Any:
         if (size, name) not in made:
-            made[size, name] = record(f, *args)
+            made[size, name] = record(f, *args, threads=threads)
         return made[size, name](*args)
 
     bounds = {high - low: (low, high) for worker in cuts(len(data[0]), engine) for low, high in worker}

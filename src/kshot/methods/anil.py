@@ -14,10 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..functional.inner import SGD, Gradient, InnerLoop, Params
+from ..functional.linear import linear
 from .base import About
 from .gradient import ENGINE
 from .maml import MAML
@@ -95,7 +95,7 @@ class ANIL(MAML):
 
     def head_loss(self, params: Params, features: Tensor, y: Tensor) -> Tensor:
         """The loss of the inner steps, from features [S, D]."""
-        output = F.linear(features, params["head.weight"], params["head.bias"])
+        output = linear(features, params["head.weight"], params["head.bias"])
         loss = self.loss_of(output, y)
         return loss if self.output_dim else loss * self.way
 

@@ -154,12 +154,16 @@ class Method(nn.Module):
         loss.backward()
         return measures
 
+    @property
+    def programs(self) -> dict[str, Any]:
+        """What was compiled for this method; copies of the method start without."""
+        return self.__dict__.setdefault("_programs", {})
+
     def program(self, name: str, f: Fn) -> Fn:
         """f compiled for inputs of fixed shapes, once under each name; on a GPU it is launched as one CUDA graph."""
-        programs = self.__dict__.setdefault("_programs", {})
-        if name not in programs:
-            programs[name] = compiled(f, graphed=next(self.parameters()).is_cuda)
-        return programs[name]
+        if name not in self.programs:
+            self.programs[name] = compiled(f, graphed=next(self.parameters()).is_cuda)
+        return self.programs[name]
 
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in self.__dict__.items() if k != "_programs"}

@@ -18,7 +18,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ..backbones.init import linear
+from ..backbones.init import linear_layer
 from ..backbones.norm import BatchStatistics
 from ..errors import UserError
 from ..functional.inner import Params
@@ -82,7 +82,7 @@ class CAVIA(MAML):
         self.layer, width, self.film = self.place(layer)
         self.adapted, size = ["context"], context or (FILM if self.film else BESIDE_INPUT)
         self.register_buffer("context", torch.zeros(size), persistent=False)
-        self.conditioning = nn.Parameter(linear(size, width, seed + 2).weight.detach())
+        self.conditioning = nn.Parameter(linear_layer(size, width, seed + 2).weight.detach())
 
     def place(self, layer: int) -> tuple[str, int, bool]:
         """Where the context enters: the layer's name, how many numbers it takes, and whether it is a batch norm."""

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..backbones import feature_size
-from ..backbones.init import linear
+from ..backbones.init import linear_layer
 from ..errors import UserError
 from ..functional.heads import HEADS
 from ..tasks import Tasks
@@ -91,7 +91,7 @@ class Embedding(MetricMethod):
         self.head, self.centre, self.unit, self.lam = head, centre, unit, lam
         self.cosine, self.scale = classifier == "cosine", scale
         size = feature_size(backbone, input_shape)
-        self.classifier = linear(size, num_classes, seed + 1)
+        self.classifier = linear_layer(size, num_classes, seed + 1)
         if self.cosine:
             self.classifier.register_parameter("bias", None)
         self.mean: Tensor

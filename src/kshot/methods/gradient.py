@@ -16,7 +16,7 @@ from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..backbones import feature_size
-from ..backbones.init import linear
+from ..backbones.init import linear_layer
 from ..backbones.norm import normalised_in_groups, use_batch_statistics
 from ..errors import UserError
 from ..functional.engines import Engine, gradient_for, over_tasks
@@ -87,7 +87,7 @@ class GradientMethod(Method):
 
     def make_head(self, features: int, outputs: int, seed: int) -> nn.Module:
         """What follows the backbone."""
-        return linear(features, outputs, seed)
+        return linear_layer(features, outputs, seed)
 
     def parameters_now(self) -> Params:
         """The meta-parameters theta by name, and what else of the method an inner loop reads.
@@ -171,12 +171,14 @@ class GradientMethod(Method):
         xs, ys = self.check(tasks.xs, tasks.ys, tasks.way)
         xq, yq = self.check(tasks.xq, tasks.yq, tasks.way)
         meta, data = self.parameters_now(), (xs, ys, xq, yq, *self.own_data(tasks))
-        loop = self.meta_loop(functional_gradient if self.compiled else gradient_for(engine))
         name = f"meta_gradient {engine} {self.phase()}"
-        if self.compiled:
-            return meta_gradient(meta, data, engine, self.program(name, part_of(loop, engine, functional=True)))
+        if self.compiled and xs.is_cuda:
+            part = part_of(self.meta_loop(functional_gradient), engine, functional=True)
+            return meta_gradient(meta, data, engine, self.program(name, part))
+        loop = self.meta_loop(gradient_for(engine))
         numbers = [n for n in vars(loop).values() if isinstance(n, int | float)]  # such as alpha: part of a recording
-        return self.recorder.run(f"{name} {numbers}", partial(part_of, loop, engine), meta, data, engine)
+        recorder = self.programs.setdefault("recordings", Recorder(0, 0.0, True)) if self.compiled else self.recorder
+        return recorder.run(f"{name} {numbers}", partial(part_of, loop, engine), meta, data, engine)
 
     def meta_step(self, tasks: Tasks) -> dict[str, Tensor]:
         """Fill `.grad` of the meta-parameters from a batch of tasks; returns the measures (with "loss")."""

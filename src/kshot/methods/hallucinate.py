@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from ..backbones import feature_size
-from ..backbones.init import linear
+from ..backbones.init import linear_layer
 from ..errors import UserError
 from ..functional import random
 from ..functional.adversarial import discriminator_loss, generator_loss, with_generated_class
@@ -38,7 +38,7 @@ class Generator(nn.Module):
         super().__init__()
         self.features = features
         sizes = [features + noise, features + noise, features + noise, features]
-        layers = [linear(a, b, 0) for a, b in pairwise(sizes)]
+        layers = [linear_layer(a, b, 0) for a, b in pairwise(sizes)]
         with torch.no_grad():
             for layer in layers:
                 nn.init.eye_(layer.weight)  # of the last: of the features, without the noise
@@ -98,7 +98,7 @@ class Hallucinate(ProtoNet):
         self.generator = Generator(D, noise) if generated else None
         self.discriminator = None
         if adversarial:
-            self.discriminator = nn.Sequential(linear(D, D, seed + 1), nn.ReLU(), linear(D, 1, seed + 2))
+            self.discriminator = nn.Sequential(linear_layer(D, D, seed + 1), nn.ReLU(), linear_layer(D, 1, seed + 2))
 
     def draw(self, indices: Tensor, stream: str, dtype: torch.dtype) -> Tensor:
         """Noise [T, M, Z] for tasks of the given numbers [T]."""

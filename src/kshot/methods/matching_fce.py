@@ -16,7 +16,7 @@ from typing import ClassVar, Literal
 from torch import Tensor, nn
 
 from ..backbones import feature_size
-from ..backbones.init import linear
+from ..backbones.init import linear_layer
 from ..errors import UserError
 from ..functional.context import query_context, support_context
 from .base import About
@@ -60,8 +60,8 @@ class MatchingFCE(Matching):
         self.reads = reads
         if reads:
             D = feature_size(backbone, input_shape)
-            self.forwards, self.backwards = (linear(2 * D, 4 * D, seed + i) for i in (1, 2))
-            self.reader = linear(3 * D, 4 * D, seed + 3)
+            self.forwards, self.backwards = (linear_layer(2 * D, 4 * D, seed + i) for i in (1, 2))
+            self.reader = linear_layer(3 * D, 4 * D, seed + 3)
 
     def compare(self, support: Embedded, features: Tensor) -> Tensor:
         """c of the embeddings in context, [T, Q, S]."""

@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from ..backbones import feature_size
-from ..backbones.init import linear
+from ..backbones.init import linear_layer
 from ..errors import UserError
 from ..functional.inner import SGD, Params, functional_gradient, path
+from ..functional.linear import linear
 from ..tasks import Tasks
 from .base import About, Method, as_input, query_loss
 
@@ -61,7 +62,7 @@ class Pretrained(Method):
                 "data are endless. Use glyphs, omniglot or a folder"
             )
         self.backbone = backbone
-        self.head = linear(feature_size(backbone, input_shape), output_dim or num_classes, seed + 1)
+        self.head = linear_layer(feature_size(backbone, input_shape), output_dim or num_classes, seed + 1)
         self.output_dim = output_dim
         self.finetune, self.eval_steps, self.inner_lr = finetune, eval_steps, inner_lr
 
@@ -88,7 +89,7 @@ class Pretrained(Method):
                 x = self.backbone(x.flatten(0, 1)).unflatten(0, x.shape[:2])  # [T, S, D]
 
         def loss(p: Params, x: Tensor, y: Tensor) -> Tensor:
-            output = self.forward_with(p, x) if everything else F.linear(x, p["head.weight"], p["head.bias"])
+            output = self.forward_with(p, x) if everything else linear(x, p["head.weight"], p["head.bias"])
             return F.mse_loss(output, y) if self.output_dim else F.cross_entropy(output, y)
 
         loop = SGD(loss, lambda p, x, y: (loss(p, x, y), ()), adapted, self.inner_lr, steps, first_order=True)
@@ -103,7 +104,7 @@ class Pretrained(Method):
     def forward_with(self, params: Params, x: Tensor) -> Tensor:
         """Backbone and head with the given parameters: [B, ...] -> [B, N]."""
         backbone = {n.removeprefix("backbone."): p for n, p in params.items() if n.startswith("backbone.")}
-        return F.linear(functional_call(self.backbone, backbone, (x,)), params["head.weight"], params["head.bias"])
+        return linear(functional_call(self.backbone, backbone, (x,)), params["head.weight"], params["head.bias"])
 
     def outputs(self, params: Params, xq: Tensor) -> Tensor:
         """Outputs [T, Q, N] of the queries with per-task parameters."""

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..functional.inner import SGD, InnerLoop, Params
+from ..functional.linear import linear
 from ..functional.prototypes import linear_head
 from .base import About
 from .gradient import ENGINE
@@ -95,7 +96,7 @@ class ProtoMAML(MAML):
 
     def forward_with(self, params: Params, x: Tensor) -> Tensor:
         """The backbone, and the head of a task: [B, ...] -> [B, N]."""
-        return F.linear(self.features_with(params, x), params["head.weight"], params["head.bias"])
+        return linear(self.features_with(params, x), params["head.weight"], params["head.bias"])
 
     def inner_loss(self, params: Params, x: Tensor, y: Tensor) -> Tensor:
         """The loss of the inner steps for one-hot labels [S, N]: summed over classes, averaged over shots."""

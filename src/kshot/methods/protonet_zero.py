@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..backbones import feature_size
-from ..backbones.init import linear
+from ..backbones.init import linear_layer
 from ..functional.distances import squared_euclidean
 from ..functional.prototypes import class_means
 from .base import About, Method, Similarity, as_input
@@ -49,9 +49,9 @@ class ProtoNetZero(MetricMethod):
     ) -> None:
         super().__init__(backbone)
         D, A, H = feature_size(backbone, input_shape), len(attributes), description_units
-        self.describe: nn.Module = linear(A, D, seed + 1)
+        self.describe: nn.Module = linear_layer(A, D, seed + 1)
         if H:
-            self.describe = nn.Sequential(linear(A, H, seed + 1), nn.ReLU(), linear(H, D, seed + 2))
+            self.describe = nn.Sequential(linear_layer(A, H, seed + 1), nn.ReLU(), linear_layer(H, D, seed + 2))
         self.unit_length = unit_length
 
     def adapt(self, xs: Tensor, ys: Tensor, way: int) -> Embedded:

@@ -21,7 +21,7 @@ from . import distributed
 from .settings import Settings
 
 LOG = logging.getLogger("kshot")
-UNKNOWN_SECONDS = 120.0  # of compiling, where it was never measured
+UNKNOWN_SECONDS = 60.0  # of compiling, where it was never measured
 UNKNOWN_GAIN = 1.3  # of the compiled step, where it was never measured
 MARGIN = 1.2  # compiling has to save so many times what it costs
 
@@ -92,7 +92,7 @@ def decide(method: Method, tasks: Tasks, steps: int) -> bool:
     LOG.info("compiled in %.0f s: a step takes %.3g ms instead of %.3g", cost, 1e3 * quick, 1e3 * plain)
     if quick >= plain:
         return False
-    method.__dict__["_programs"] = probe.__dict__.pop("_programs", {})
+    method.programs.update(probe.programs)
     return True
 
 
