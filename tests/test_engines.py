@@ -13,6 +13,8 @@ from torch import Tensor
 
 from kshot.errors import UserError
 from kshot.functional.engines import Engine, over_tasks
+from kshot.functional.inner import functional_gradient
+from kshot.functional.metagradients import meta_gradient, part_of
 from kshot.functional.parallel import cores, in_threads, worker
 from kshot.methods import METHODS, method_options, tuning
 from kshot.methods.gradient import GradientMethod
@@ -71,6 +73,20 @@ def test_compiled_steps_agree(name: str, engine: str) -> None:
             torch.testing.assert_close(p.grad, q.grad, rtol=1e-7, atol=1e-10)
         torch.testing.assert_close(measures["loss"], measured["loss"])
     copy.deepcopy(method)
+
+
+@its_own_warning
+@pytest.mark.parametrize("engine", ["vmap", "loop+recompute"])
+def test_what_a_gpu_compiles_can_be_traced_and_agrees(engine: str) -> None:
+    """The compiler follows the Python code there; here it only makes a list of operations of it."""
+    known, _ = step("maml", "loop")
+    method, tasks, way = small_method("maml").train(), image_tasks(0, T=5), Engine.parse(engine)
+    data = (*method.check(tasks.xs, tasks.ys, tasks.way), *method.check(tasks.xq, tasks.yq, tasks.way))
+    part = part_of(method.meta_loop(functional_gradient), way, functional=True)
+    traced = torch.compile(part, fullgraph=True, dynamic=False, backend="eager")
+    found = meta_gradient(method.parameters_now(), data, way, traced)
+    for name, p in known.net.named_parameters():
+        torch.testing.assert_close(found.grads[name], p.grad, rtol=1e-7, atol=1e-10)
 
 
 def test_recomputing_keeps_the_graph_of_one_step() -> None:
