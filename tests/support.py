@@ -110,6 +110,13 @@ class Plain(torch.nn.Module):
         return torch.tanh(self.layer(x.flatten(1)))
 
 
+class Noisy(Plain):
+    """A network that is different every time."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.dropout(super().forward(x), 0.5)
+
+
 def plain_method(make: type[GradientMethod], **options: object) -> GradientMethod:
     """A gradient method on Plain, in double precision and training mode."""
     return make(Plain(), input_shape=(1, 16, 16), way=3, **{"engine": "vmap", **options}).double().train()

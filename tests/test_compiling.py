@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ from torch import Tensor, fx
 
 from kshot.functional import compiling
 from kshot.functional.recording import Unrecordable, record
-from support import compiler, its_own_warning
+from kshot.methods import MAML
+from support import Noisy, compiler, image_tasks, its_own_warning
 
 pytestmark = [compiler, its_own_warning]
 
@@ -45,3 +47,12 @@ def test_a_compiler_that_errs_is_not_used(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(compiling, "graph", lambda notes, results: wrong)
     with pytest.raises(Unrecordable, match="compiled, it has other results"):
         record(f, *operands(), threads=1)
+
+
+def test_what_cannot_be_recorded_is_not_compiled_and_the_user_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    method = MAML(Noisy(), input_shape=(1, 16, 16), way=3, engine="loop").double().train()
+    method.compiled = True
+    with torch.random.fork_rng(devices=[]), caplog.at_level(logging.INFO, "kshot"):
+        method.meta_step(image_tasks(0, T=2))
+    assert "the steps are not compiled: it draws random numbers" in caplog.messages
+    assert next(method.parameters()).grad is not None

@@ -8,7 +8,7 @@ import pickle
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from kshot.functional import recorder
 from kshot.functional.engines import Engine, cuts
@@ -17,7 +17,7 @@ from kshot.functional.recording import Notes, Unrecordable, needed, record
 from kshot.methods import MAML, METHODS
 from kshot.methods.gradient import GradientMethod
 from kshot.methods.reptile import Reptile
-from support import Plain, image_tasks, small_method
+from support import Noisy, image_tasks, small_method
 
 NAMES = sorted(n for n, m in METHODS.items() if issubclass(m, GradientMethod) and not issubclass(m, Reptile))
 
@@ -112,13 +112,6 @@ def test_copies_start_anew() -> None:
         assert again.recorder is not method.recorder
         assert not again.recorder._made
         assert again.recorder.calls == 0
-
-
-class Noisy(Plain):
-    """A network that is different every time."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return nn.functional.dropout(super().forward(x), 0.5)
 
 
 def test_networks_with_random_numbers_are_not_recorded_and_draw_as_before(caplog: pytest.LogCaptureFixture) -> None:

@@ -78,7 +78,7 @@ def recordings(
         compiled: the recordings are compiled.
     """
     leaves, made = {n: p.detach() for n, p in meta.items()}, Recordings()
-    threads = 0 if not compiled else 1 if engine.threads else cores()
+    threads, done = 0 if not compiled else 1 if engine.threads else cores(), "compiled" if compiled else "recorded"
 
     def noting(size: int, name: str, f: Function, *args: Any) -> Any:
         if (size, name) not in made:
@@ -91,9 +91,9 @@ def recordings(
         for size, (low, high) in bounds.items():
             part_of(partial(noting, size))(leaves, *(d[low:high] for d in data))
     except Unrecordable as reason:
-        LOG.log(level, "the steps are not recorded: %s", reason)
+        LOG.log(logging.INFO if compiled else level, "the steps are not %s: %s", done, reason)
         return {}
-    LOG.log(level, "the steps are recorded from here on (%.1f s)", time.perf_counter() - began)
+    LOG.log(level, "the steps are %s from here on (%.1f s)", done, time.perf_counter() - began)
     return made
 
 
