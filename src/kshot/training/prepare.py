@@ -21,8 +21,9 @@ from . import distributed
 from .settings import Settings
 
 LOG = logging.getLogger("kshot")
-UNKNOWN_SECONDS = 60.0  # of compiling, where it was never measured
-UNKNOWN_GAIN = 1.3  # of the compiled step, where it was never measured
+# Seconds of compiling and the gain of the compiled step, where they were never measured. A step of less than SMALL
+# seconds is bound by the calls of its operations, which compiling spares.
+SMALL, SMALL_GUESS, GUESS = 0.01, (30.0, 2.0), (60.0, 1.3)
 MARGIN = 1.2  # compiling has to save so many times what it costs
 
 
@@ -77,8 +78,8 @@ def decide(method: Method, tasks: Tasks, steps: int) -> bool:
     probe.record_now()
     seconds(probe, tasks)
     plain = min(seconds(probe, tasks) for _ in range(2))
-    known = remembered("compiled", key) or {}
-    cost, gain = known.get("seconds", UNKNOWN_SECONDS), known.get("gain", UNKNOWN_GAIN)
+    known = remembered("compiled", key)
+    cost, gain = (known["seconds"], known["gain"]) if known else SMALL_GUESS if plain < SMALL else GUESS
     saved = steps * plain * (1 - 1 / max(gain, 1e-9))
     if saved < MARGIN * cost:
         LOG.info("not compiled: it would take about %.0f s and save about %.0f s of %.0f s", cost, saved, steps * plain)
